@@ -1,0 +1,71 @@
+"""Run Gemma-class language models offline, on the memory a device really has.
+
+    from edge_runtime import Runtime
+
+    with Runtime.open("smollm2-135m-instruct", budget="2GB") as runtime:
+        print(runtime.chat([{"role": "user", "content": "Why is the sky blue?"}]).text)
+
+Importing this package opens no file, no socket and no native library.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .async_runtime import AsyncRuntime
+    from .errors import EdgeRuntimeError
+    from .records import (
+        ContextPolicy,
+        FinishReason,
+        GenerationOptions,
+        Message,
+        Reply,
+        SamplingOptions,
+        TextPiece,
+        TokenLogprob,
+        Usage,
+    )
+    from .runtime import Runtime
+
+_HOME_OF = {
+    "AsyncRuntime": "async_runtime",
+    "ContextPolicy": "records",
+    "EdgeRuntimeError": "errors",
+    "FinishReason": "records",
+    "GenerationOptions": "records",
+    "Message": "records",
+    "Reply": "records",
+    "Runtime": "runtime",
+    "SamplingOptions": "records",
+    "TextPiece": "records",
+    "TokenLogprob": "records",
+    "Usage": "records",
+}
+
+__all__ = [
+    "AsyncRuntime",
+    "ContextPolicy",
+    "EdgeRuntimeError",
+    "FinishReason",
+    "GenerationOptions",
+    "Message",
+    "Reply",
+    "Runtime",
+    "SamplingOptions",
+    "TextPiece",
+    "TokenLogprob",
+    "Usage",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name when it is first used, so that importing the package costs nothing."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'edge_runtime' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{_HOME_OF[name]}", __name__), name)

@@ -1,0 +1,61 @@
+"""The command line: parse, call, print, exit status. Answers go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+from .. import __version__
+from ..errors import EdgeRuntimeError
+from .exit_status import CANCELLED, ENGINE, GOOD, exit_status_of
+
+_COMMANDS = ("chat", "generate", "models", "doctor", "bench")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """One subcommand a module; each module has add_parser(commands) and sets `run`."""
+    parser = argparse.ArgumentParser(
+        prog="edge-runtime",
+        description="Run language models offline, on the memory this device really has.",
+        epilog="Only `edge-runtime models pull` ever opens a network connection.",
+    )
+    parser.add_argument("--version", action="version", version=f"edge-runtime {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in _COMMANDS:
+        import_module(f".{name}", __name__).add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit status; argparse itself exits with 2 on wrong usage."""
+    args = build_parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        print("cancelled", file=sys.stderr)
+        return CANCELLED
+    except BrokenPipeError:  # the reader of our stdout went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return GOOD
+    except EdgeRuntimeError as error:
+        if args.debug:
+            traceback.print_exc()
+        print_error(error)
+        return exit_status_of(error)
+    except Exception:  # a door: nothing may leave it but an exit status  # noqa: BLE001
+        traceback.print_exc()
+        print("error: this is a fault in edge_runtime; please report the lines above", file=sys.stderr)
+        return ENGINE
+
+
+def print_error(error: EdgeRuntimeError) -> None:
+    print(f"error: {error}", file=sys.stderr)
+    if error.hint:
+        print(f"  hint: {error.hint}", file=sys.stderr)

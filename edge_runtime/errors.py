@@ -1,0 +1,144 @@
+"""Every error a caller can meet, and what each one means.
+
+EdgeRuntimeError                      base: message, hint, facts, a stable .code
+  ModelError
+    ModelNotFound        (FileNotFoundError)   nothing by that name or path; lists where it looked
+    ModelFileInvalid     (ValueError)          bad magic, cut short, checksum differs; path, offset, expected, found
+    ModelUnsupported     (ValueError)          architecture, GGUF version or quantization we do not know
+    ModelLoadFailed                            our checks passed, the engine still refused; carries its last log lines
+    ChatTemplateFailed   (ValueError)          the model's own template is wrong, or refuses these messages
+    ModelDownloadFailed                        the source did not deliver; what has arrived is kept for the next try
+    StorageFull          (OSError)             no room for the file; carries needed and free bytes
+  ResourceError
+    MemoryBudgetExceeded                       carries the plan; names the smallest change that fits
+    ContextFull                                prompt_tokens, context_tokens
+  AudioError
+    AudioFormatUnsupported (ValueError)
+    AudioDeviceUnavailable (OSError)
+    AudioOverrun                               capture outran processing; dropped_ms
+  GenerationError
+    GenerationCancelled
+    BackendFailed                              engine return code; says whether the session can go on
+    EngineUnavailable    (ImportError)         llama-cpp-python is missing, or its library does not load or run here
+    EngineClosed         (RuntimeError)        used after close()
+  OptionInvalid          (ValueError)          option name, value received, values allowed
+  HistoryUnavailable                           the conversation store cannot be read or written
+  NetworkNotAllowed                            something tried to leave the machine
+"""
+
+from __future__ import annotations
+
+
+class EdgeRuntimeError(Exception):
+    """Base of all of them. `hint` says what the reader can do next."""
+
+    code = "edge_runtime_error"
+
+    def __init__(self, message: str, *, hint: str = "", **facts: object) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.facts = facts
+
+    def __str__(self) -> str:  # some bases, such as OSError, would print their own form
+        return str(self.args[0])
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), str(self.args[0]), self.hint, self.facts)
+
+
+def _rebuild(
+    kind: type[EdgeRuntimeError], message: str, hint: str, facts: dict[str, object]
+) -> EdgeRuntimeError:
+    return kind(message, hint=hint, **facts)
+
+
+class ModelError(EdgeRuntimeError):
+    code = "model_error"
+
+
+class ModelNotFound(ModelError, FileNotFoundError):
+    code = "model_not_found"
+
+
+class ModelFileInvalid(ModelError, ValueError):
+    code = "model_file_invalid"
+
+
+class ModelUnsupported(ModelError, ValueError):
+    code = "model_unsupported"
+
+
+class ModelLoadFailed(ModelError):
+    code = "model_load_failed"
+
+
+class ChatTemplateFailed(ModelError, ValueError):
+    code = "chat_template_failed"
+
+
+class ModelDownloadFailed(ModelError):
+    code = "model_download_failed"
+
+
+class StorageFull(ModelError, OSError):
+    code = "storage_full"
+
+
+class ResourceError(EdgeRuntimeError):
+    code = "resource_error"
+
+
+class MemoryBudgetExceeded(ResourceError):
+    code = "memory_budget_exceeded"
+
+
+class ContextFull(ResourceError):
+    code = "context_full"
+
+
+class AudioError(EdgeRuntimeError):
+    code = "audio_error"
+
+
+class AudioFormatUnsupported(AudioError, ValueError):
+    code = "audio_format_unsupported"
+
+
+class AudioDeviceUnavailable(AudioError, OSError):
+    code = "audio_device_unavailable"
+
+
+class AudioOverrun(AudioError):
+    code = "audio_overrun"
+
+
+class GenerationError(EdgeRuntimeError):
+    code = "generation_error"
+
+
+class GenerationCancelled(GenerationError):
+    code = "generation_cancelled"
+
+
+class BackendFailed(GenerationError):
+    code = "backend_failed"
+
+
+class EngineUnavailable(GenerationError, ImportError):
+    code = "engine_unavailable"
+
+
+class EngineClosed(GenerationError, RuntimeError):
+    code = "engine_closed"
+
+
+class OptionInvalid(EdgeRuntimeError, ValueError):
+    code = "option_invalid"
+
+
+class HistoryUnavailable(EdgeRuntimeError):
+    code = "history_unavailable"
+
+
+class NetworkNotAllowed(EdgeRuntimeError):
+    code = "network_not_allowed"
