@@ -3,11 +3,11 @@
 EdgeRuntimeError                      base: message, hint, facts, a stable .code
   ModelError
     ModelNotFound        (FileNotFoundError)   nothing by that name or path; lists where it looked
-    ModelFileInvalid     (ValueError)          bad magic, cut short, checksum differs; path, offset, expected, found
+    ModelFileInvalid     (ValueError)          cut short, damaged, wrong checksum; path, offset, expected, found
     ModelUnsupported     (ValueError)          architecture, GGUF version or quantization we do not know
-    ModelLoadFailed                            our checks passed, the engine still refused; carries its last log lines
+    ModelLoadFailed                            our checks passed, llama.cpp still refused; its last log lines
     ChatTemplateFailed   (ValueError)          the model's own template is wrong, or refuses these messages
-    ModelDownloadFailed                        the source did not deliver; what has arrived is kept for the next try
+    ModelDownloadFailed                        the source did not deliver; what has arrived is kept
     StorageFull          (OSError)             no room for the file; carries needed and free bytes
   ResourceError
     MemoryBudgetExceeded                       carries the plan; names the smallest change that fits
@@ -19,7 +19,7 @@ EdgeRuntimeError                      base: message, hint, facts, a stable .code
   GenerationError
     GenerationCancelled
     BackendFailed                              engine return code; says whether the session can go on
-    EngineUnavailable    (ImportError)         llama-cpp-python is missing, or its library does not load or run here
+    EngineUnavailable    (ImportError)         llama-cpp-python is missing, or does not load or run here
     EngineClosed         (RuntimeError)        used after close()
   OptionInvalid          (ValueError)          option name, value received, values allowed
   HistoryUnavailable                           the conversation store cannot be read or written

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, TypedDict
 
@@ -148,3 +148,48 @@ class Reply:
     timings: Timings
     logprobs: tuple[TokenLogprob, ...] = ()
     dropped_turns: int = 0  # old turns left out to make the conversation fit
+
+
+class GenerationKeywords(TypedDict, total=False):
+    """The keyword arguments of Runtime.chat and Runtime.generate; None and absent mean the default."""
+
+    temperature: float | None
+    top_k: int | None
+    top_p: float | None
+    min_p: float | None
+    repeat_penalty: float | None
+    presence_penalty: float | None
+    frequency_penalty: float | None
+    penalty_window_tokens: int | None
+    seed: int | None
+    max_tokens: int | None
+    stop: str | Sequence[str] | None
+    top_logprobs: int | None
+    grammar: str | None
+    json_schema: Mapping[str, Any] | None
+    context_policy: ContextPolicy | None
+
+
+_SAMPLING_FIELDS = frozenset(field.name for field in fields(SamplingOptions))
+_GENERATION_FIELDS = frozenset(field.name for field in fields(GenerationOptions)) - {"sampling"}
+
+
+def generation_options(defaults: Mapping[str, Any], keywords: Mapping[str, Any]) -> GenerationOptions:
+    """`keywords` over a model's own sampling `defaults` over ours.
+
+    Raises OptionInvalid for an unknown keyword or a value outside its range.
+    """
+    given = {name: value for name, value in keywords.items() if value is not None}
+    unknown = sorted(set(given) - _SAMPLING_FIELDS - _GENERATION_FIELDS)
+    if unknown:
+        raise OptionInvalid(
+            f"{unknown[0]}: no such option",
+            hint="known: " + ", ".join(sorted(_SAMPLING_FIELDS | _GENERATION_FIELDS)),
+            option=unknown[0],
+        )
+    known_defaults = {name: value for name, value in defaults.items() if name in _SAMPLING_FIELDS}
+    sampling = {name: value for name, value in given.items() if name in _SAMPLING_FIELDS}
+    rest = {name: value for name, value in given.items() if name in _GENERATION_FIELDS}
+    if "stop" in rest:
+        rest["stop"] = (rest["stop"],) if isinstance(rest["stop"], str) else tuple(rest["stop"])
+    return GenerationOptions(sampling=SamplingOptions(**{**known_defaults, **sampling}), **rest)

@@ -1,0 +1,139 @@
+"""Cutting the tokens that can win out of a row of logits.
+
+At 262,144 tokens of vocabulary llama.cpp's chain spends 1.4 ms a token on
+copying and sorting a table of all of them. Almost none can be drawn: with
+top-k 64 exactly 64 can. These functions find a superset of those in 0.1 ms.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..backend import Float32Array
+from ..records import SamplingOptions
+
+Int64Array = NDArray[np.int64]
+
+_SMALL_VOCABULARY = 8192
+_MOST_BLOCKS = 4096
+
+
+class CandidateFinder:
+    """Finds, row after row, the ids of every token that `sampling` could draw.
+
+    With top-k the cut comes from the row before: logits above a floor that last
+    kept a few times k tokens will most likely do so again, and that is two numpy
+    calls instead of twelve. Right after a decode the caches are cold and each
+    call costs 10 to 20 microseconds. Only when the floor proves too high is the
+    row searched properly.
+    """
+
+    def __init__(self, sampling: SamplingOptions) -> None:
+        self._sampling = sampling
+        self._floor = np.inf  # no guess yet
+        self._mask = np.empty(0, np.bool_)
+
+    def __call__(self, logits: Float32Array) -> Int64Array | None:
+        """(n,) -> ids; None when that may be all of them. Penalties have been applied already.
+
+        In the order in which llama.cpp's chain would hold them, which decides what
+        a random number lands on.
+        """
+        sampling = self._sampling
+        if sampling.top_k > 0:
+            return self._top(logits, sampling.top_k)
+        if sampling.top_p < 1:
+            return nucleus_ids(logits, sampling.top_p)
+        if sampling.min_p > 0:
+            # A hair more than min-p asks for: llama.cpp makes the exact cut itself.
+            return np.flatnonzero(logits >= logits.max() + np.float32(np.log(sampling.min_p)) - 1e-3)
+        return None
+
+    def _top(self, logits: Float32Array, count: int) -> Int64Array:
+        if len(self._mask) != len(logits):
+            self._mask = np.empty(len(logits), np.bool_)
+        # Into an array of our own: a new one of 262,144 bytes means fresh pages each time.
+        ids: Int64Array = np.greater_equal(logits, self._floor, out=self._mask).nonzero()[0]
+        found = len(ids)
+        if found < count:
+            ids = top_ids(logits, count)
+            self._floor = float(logits[ids].min()) - 0.5 if len(ids) else np.inf
+        elif found < 2 * count:
+            self._floor -= 0.25
+        elif found > 4 * count:
+            self._floor += 0.25 if found < 32 * count else 2.0
+        return ids
+
+
+def top_ids(logits: Float32Array, count: int) -> Int64Array:
+    """(vocabulary,) -> ids, ascending, of the `count` largest; a few more where values tie or crowd.
+
+    The logits are folded into blocks (columns); the count-th largest of the
+    blocks' maxima is a floor below which no token can be among the first
+    `count`, and only the columns that reach it need a second look.
+    """
+    blocks = _block_count(len(logits), count)
+    if blocks == 0:
+        return _top_ids_by_partition(logits, count)
+    rows = len(logits) // blocks
+    folded = logits[: rows * blocks].reshape(rows, blocks)
+    maxima = folded.max(axis=0)  # (blocks,)
+    floor = np.partition(maxima, blocks - count)[blocks - count]
+    columns = np.flatnonzero(maxima >= floor)
+    row, column = np.divmod(np.flatnonzero(folded.take(columns, axis=1) >= floor), len(columns))
+    ids = row * blocks + columns[column]
+    rest = np.flatnonzero(logits[rows * blocks :] >= floor) + rows * blocks  # what the fold left over
+    return np.concatenate((ids, rest)) if len(rest) else ids
+
+
+def _block_count(size: int, count: int) -> int:
+    """A power of two, at least four times `count`; 0 when folding would not pay."""
+    if size < _SMALL_VOCABULARY:
+        return 0
+    blocks = 1024
+    while blocks < _MOST_BLOCKS and blocks * 32 < size:
+        blocks *= 2
+    return blocks if count * 4 <= blocks else 0
+
+
+def _top_ids_by_partition(logits: Float32Array, count: int) -> Int64Array:
+    if count >= len(logits):
+        return np.arange(len(logits))
+    floor = np.partition(logits, len(logits) - count)[len(logits) - count]
+    return np.flatnonzero(logits >= floor)
+
+
+def nucleus_ids(logits: Float32Array, top_p: float) -> Int64Array:
+    """Ids of the likeliest tokens that together reach `top_p` of all probability, likeliest first."""
+    weights = np.exp(logits - logits.max())  # (vocabulary,)
+    goal = top_p * float(weights.sum(dtype=np.float64))
+    for count in (256, 4096, len(weights)):
+        ids = top_ids(logits, min(count, len(weights)))
+        order = np.argsort(-weights[ids], kind="stable")
+        reached = np.cumsum(weights[ids][order], dtype=np.float64)
+        if reached[-1] >= goal:
+            break
+    last = int(np.searchsorted(reached, goal))
+    kept: Int64Array = ids[order[: last + 1]]
+    return kept
+
+
+def penalize(logits: Float32Array, recent: dict[int, int], sampling: SamplingOptions) -> None:
+    """Lower the logits of recently seen tokens in place, by llama.cpp's rule.
+
+    `recent` maps token id to how often it stands in the penalty window. A positive
+    logit is divided by repeat_penalty and a negative one multiplied; then
+    count * frequency_penalty + presence_penalty is taken off.
+    Source: llama.cpp src/llama-sampler.cpp, llama_sampler_penalties_apply, 0c1e57098.
+    """
+    if not recent:
+        return
+    ids = np.fromiter(recent.keys(), np.int64, len(recent))
+    counts = np.fromiter(recent.values(), np.float32, len(recent))
+    repeat = np.float32(sampling.repeat_penalty)
+    values = logits[ids]
+    values = np.where(values <= 0, values * repeat, values / repeat)
+    logits[ids] = (
+        values - counts * np.float32(sampling.frequency_penalty) - np.float32(sampling.presence_penalty)
+    )

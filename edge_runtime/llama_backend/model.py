@@ -1,0 +1,128 @@
+"""One loaded model and its vocabulary."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from ..backend import TokenText
+from ..errors import EngineClosed, ModelLoadFailed
+from .library import last_log_lines, native
+
+ProgressCallback = Callable[[float], bool]  # 0.0 to 1.0 -> go on?
+
+# Loading logs through one global callback and sizes global pools: one at a time.
+_loading = threading.Lock()
+
+
+class LlamaModel:
+    """Weights and vocabulary. Tokenizing is safe from any thread; close() is not."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        use_extra_bufts: bool = True,
+        gpu_layers: int | None = None,
+        no_alloc: bool = False,
+        progress: ProgressCallback | None = None,
+    ) -> None:
+        """Load `path`, which gguf_header has already found sound.
+
+        With no_alloc nothing is read but the metadata: for dry runs.
+        Raises ModelLoadFailed with llama.cpp's last words.
+        """
+        self._c = native()
+        self.path = path
+        params = self._c.llama_model_default_params()
+        params.use_extra_bufts = use_extra_bufts
+        if gpu_layers is not None:
+            params.n_gpu_layers = gpu_layers
+        if no_alloc:  # asserts in any other load mode
+            params.no_alloc, params.load_mode = True, self._c.LLAMA_LOAD_MODE_NONE
+        if progress is not None:
+            params.progress_callback = self._c.llama_progress_callback(lambda part, _user: progress(part))
+        with _loading:
+            self.pointer = self._c.llama_model_load_from_file(str(path).encode(), params)
+        if not self.pointer:
+            raise ModelLoadFailed(
+                f"{path}: llama.cpp could not load it",
+                hint="its last words: " + " | ".join(last_log_lines()),
+                path=str(path),
+                stage="model",
+                log=last_log_lines(),
+            )
+        self._read_vocabulary()
+
+    def _read_vocabulary(self) -> None:
+        self.vocabulary = self._c.llama_model_get_vocab(self.pointer)
+        self.vocabulary_size = int(self._c.llama_vocab_n_tokens(self.vocabulary))
+        self.window_tokens = max(int(self._c.llama_model_n_swa(self.pointer)), 0)
+        self.trained_context_tokens = int(self._c.llama_model_n_ctx_train(self.pointer))
+        self.embedding_length = int(self._c.llama_model_n_embd_out(self.pointer))
+        self._token_texts: dict[int, TokenText] = {}
+
+    def metadata(self, key: str) -> str:
+        """A scalar of the file's metadata as text; empty when absent. "{arch}" is filled in."""
+        if "{arch}" in key:
+            key = key.replace("{arch}", self.metadata("general.architecture"))
+        buffer = ctypes.create_string_buffer(256)
+        length = self._c.llama_model_meta_val_str(self.pointer, key.encode(), buffer, len(buffer))
+        return buffer.value.decode(errors="replace") if length >= 0 else ""
+
+    @property
+    def pools(self) -> bool:
+        """An embedding model: it wants a text whole, and pools its embedding itself."""
+        pooling = self.metadata("{arch}.pooling_type")
+        return pooling not in ("", "0") or self.metadata("{arch}.attention.causal") == "false"
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Text -> token ids. `parse_special` reads "<|im_end|>" and the like as control tokens."""
+        raw = text.encode("utf-8", errors="replace")
+        room = len(raw) + 8
+        while True:
+            tokens = (ctypes.c_int32 * room)()
+            count = self._c.llama_tokenize(
+                self._open_vocabulary(), raw, len(raw), tokens, room, add_special, parse_special
+            )
+            if count >= 0:
+                return tokens[:count]
+            room = -count
+
+    def token_text(self, token: int) -> TokenText:
+        """What a token stands for; read from llama.cpp once, when it first comes up."""
+        known = self._token_texts.get(token)
+        if known is None:
+            is_end = bool(self._c.llama_vocab_is_eog(self._open_vocabulary(), token))
+            known = TokenText(self._read_piece(token, False), self._read_piece(token, True), is_end)
+            self._token_texts[token] = known
+        return known
+
+    def _read_piece(self, token: int, special: bool) -> bytes:
+        room = 64
+        while True:
+            buffer = ctypes.create_string_buffer(room)
+            length = self._c.llama_token_to_piece(self._open_vocabulary(), token, buffer, room, 0, special)
+            if length >= 0:
+                return buffer.raw[:length]
+            room = -length
+
+    def is_control(self, token: int) -> bool:
+        return bool(self._c.llama_vocab_is_control(self._open_vocabulary(), token))
+
+    def special_text(self, which: str) -> str:
+        """Text of the 'bos' or 'eos' token; empty when the model has none."""
+        token = getattr(self._c, f"llama_vocab_{which}")(self._open_vocabulary())
+        return "" if token < 0 else self.token_text(token).spelled.decode(errors="replace")
+
+    def _open_vocabulary(self) -> object:
+        if self.pointer is None:
+            raise EngineClosed("the model is closed", hint="open the runtime again")
+        return self.vocabulary
+
+    def close(self) -> None:
+        if self.pointer is not None:
+            self._c.llama_model_free(self.pointer)
+            self.pointer = self.vocabulary = None

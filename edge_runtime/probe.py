@@ -1,0 +1,209 @@
+"""The crash guard: a child process tries first what could take this process down.
+
+llama.cpp ends the process when one of its assertions fails, and a build can die
+on its first instruction that the CPU or the hypervisor does not allow. So a
+child goes ahead: once for each build on each CPU (load and decode for real),
+and once for each file never seen before (its structure, without reading the
+weights). What it found is remembered beside the models.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .device import cpu_fingerprint
+from .errors import EngineUnavailable, ModelLoadFailed
+from .store import store_folder
+
+_TIME_LIMIT_S = 300.0
+_FILES_REMEMBERED = 200
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """What one build does on this CPU."""
+
+    ok: bool
+    use_extra_bufts: bool  # repacked weights; off when they crash here
+    detail: str
+
+
+def build_key() -> str:
+    """Names the library build and the CPU; changes when either does."""
+    import importlib.util
+
+    spec = importlib.util.find_spec("llama_cpp")
+    override = os.environ.get("LLAMA_CPP_LIB_PATH")
+    home = Path(override) if override else Path((spec.origin if spec else None) or ".").parent / "lib"
+    parts = [cpu_fingerprint()]
+    for library in sorted(home.glob("*ggml-cpu*")) + sorted(home.glob("*llama.*")):
+        status = library.stat()
+        parts.append(f"{library.name} {status.st_size} {status.st_mtime_ns}")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def probe_result() -> ProbeResult | None:
+    """What is remembered of this build on this CPU; None when it has not been tried."""
+    return _result_from(_read_memory().get("builds", {}).get(build_key()))
+
+
+def run_probe(model_path: Path, *, force: bool = False) -> ProbeResult:
+    """Load `model_path` and decode one token in a child, unless this build is known already.
+
+    Tries with repacked weights first, then without: on virtualized CPUs with AMX
+    a build made with AMX dies at its first matrix product, and only there.
+    """
+    if not force and (known := probe_result()) is not None:
+        return known
+    result = _try_build(model_path)
+    _remember("builds", build_key(), asdict(result))
+    return result
+
+
+def _try_build(model_path: Path) -> ProbeResult:
+    died = ""
+    for use_extra_bufts in (True, False):
+        outcome = _run_child({"path": str(model_path), "use_extra_bufts": use_extra_bufts, "decode": True})
+        if outcome.good:
+            detail = "loads and decodes" if use_extra_bufts else f"only without repacked weights ({died})"
+            return ProbeResult(True, use_extra_bufts, detail)
+        died = outcome.detail
+    return ProbeResult(False, False, died)
+
+
+def guard_file(model_path: Path, use_extra_bufts: bool) -> None:
+    """Raise ModelLoadFailed when this file ends a child process, or llama.cpp refuses it there.
+
+    The child builds the model's structure and compute graph without reading
+    weights: that is where a nonsense number in a header ends in an assertion.
+    A file that passed is remembered by path, size and time of change.
+    """
+    key = _file_key(model_path)
+    if key in _read_memory().get("files", {}):
+        return
+    outcome = _run_child({"path": str(model_path), "use_extra_bufts": use_extra_bufts, "decode": False})
+    if not outcome.good:
+        raise ModelLoadFailed(
+            f"{model_path}: llama.cpp cannot load it: {outcome.detail}",
+            hint="damaged, or made for a newer llama.cpp; `edge-runtime models verify` checks its bytes",
+            path=str(model_path),
+            stage="guard",
+        )
+    _remember("files", key, True)
+
+
+def _file_key(path: Path) -> str:
+    status = path.stat()
+    return f"{build_key()} {path.resolve()} {status.st_size} {status.st_mtime_ns}"
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    good: bool
+    detail: str
+
+
+def _run_child(task: Mapping[str, Any]) -> _Outcome:
+    """Run this module in a child with `task` as its only argument."""
+    package_parent = str(Path(__file__).resolve().parent.parent)
+    environment = {**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": ""}
+    paths = [package_parent, environment.get("PYTHONPATH", "")]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    command = [sys.executable, "-m", "edge_runtime.probe", json.dumps(task)]
+    try:
+        done = subprocess.run(
+            command, env=environment, capture_output=True, timeout=_TIME_LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return _Outcome(False, f"no answer within {_TIME_LIMIT_S:g} s")
+    except OSError as error:
+        raise EngineUnavailable(f"a child process cannot be started: {error}") from error
+    if done.returncode == 0:
+        return _Outcome(True, "")
+    return _Outcome(False, _describe_end(done.returncode, done.stderr.decode(errors="replace")))
+
+
+def _describe_end(return_code: int, stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    last = lines[-1][:300] if lines else ""
+    if return_code < 0:
+        try:
+            name = signal.Signals(-return_code).name
+        except ValueError:
+            name = f"signal {-return_code}"
+        return f"{name} in llama.cpp" + (f": {last}" if last else "")
+    return last or f"exit status {return_code}"
+
+
+def _memory_path() -> Path:
+    return store_folder() / "probe.json"
+
+
+def _read_memory() -> dict[str, Any]:
+    try:
+        memory = json.loads(_memory_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return memory if isinstance(memory, dict) else {}
+
+
+def _result_from(entry: Any) -> ProbeResult | None:
+    try:
+        return ProbeResult(bool(entry["ok"]), bool(entry["use_extra_bufts"]), str(entry["detail"]))
+    except (TypeError, KeyError):
+        return None
+
+
+def _remember(kind: str, key: str, value: Any) -> None:
+    """Write through a temporary name; not being able to only costs the next start a probe."""
+    memory = _read_memory()
+    entries = memory.setdefault(kind, {})
+    entries.pop(key, None)
+    entries[key] = value
+    while len(entries) > _FILES_REMEMBERED:
+        entries.pop(next(iter(entries)))
+    path = _memory_path()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+            json.dump(memory, file)
+        Path(file.name).replace(path)
+    except OSError:
+        pass
+
+
+def _child(task: Mapping[str, Any]) -> int:
+    """In the child: load, make a context, and decode one token if asked."""
+    from .backend import Chunk
+    from .errors import EdgeRuntimeError
+    from .llama_backend.context import LlamaContext
+    from .llama_backend.model import LlamaModel
+
+    decode = bool(task["decode"])
+    try:
+        model = LlamaModel(
+            Path(task["path"]), use_extra_bufts=bool(task["use_extra_bufts"]), no_alloc=not decode
+        )
+        model.tokenize("probe", add_special=True, parse_special=True)
+        context = LlamaContext(model, context_tokens=64, max_sequences=1, batch_tokens=32, threads=2)
+        if decode:
+            context.decode([Chunk(0, 0, (0, 0), wants_logits=True)])
+            context.decode([Chunk(0, 2, (0,), wants_logits=True)])
+    except EdgeRuntimeError as error:
+        print(f"{error} ({error.hint})", file=sys.stderr)  # noqa: T201 - the parent reads it
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_child(json.loads(sys.argv[1])))

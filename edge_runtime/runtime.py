@@ -1,0 +1,338 @@
+"""The public face: open a model, chat, generate, embed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .catalog import ModelLocation, locate
+from .device import default_threads
+from .engine import Engine, GenerationRequest, Ticket
+from .engine.request import Event
+from .errors import EngineUnavailable, OptionInvalid
+from .gguf_check import check_header
+from .gguf_header import GgufHeader, read_header
+from .memory import MemoryPlan, choose_context
+from .probe import guard_file, run_probe
+from .prompt import ChatTemplate, fit_messages, plain_text
+from .records import ContextPolicy, GenerationOptions, Message, Reply, generation_options
+from .stream import ReplyStream
+from .units import parse_bytes
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .llama_backend import LlamaBackend
+    from .records import GenerationKeywords
+
+_BATCH_TOKENS = 512
+_LEAST_ANSWER_TOKENS = 16
+
+
+class Runtime:
+    """One open model. Safe to use from several threads; `close()` or `with` frees everything."""
+
+    def __init__(self, engine: Engine, location: ModelLocation, header: GgufHeader, plan: MemoryPlan) -> None:
+        """Runtime.open() is the way in."""
+        self._engine = engine
+        self._backend: LlamaBackend = engine.backend  # type: ignore[assignment]
+        self._defaults = dict(location.manifest.sampling) if location.manifest else {}
+        self._template = _read_template(header, self._backend)
+        self._bos_text = self._backend.special_text("bos")
+        self.model_name, self.model_path, self.plan = location.name, location.path, plan
+        self.load_s = 0.0
+
+    @classmethod
+    def open(
+        cls,
+        model: str | Path,
+        *,
+        budget: str | int | None = None,
+        context_tokens: int | None = None,
+        parallel: int = 1,
+        threads: int | None = None,
+        on_progress: Callable[[float], None] | None = None,
+    ) -> Runtime:
+        """Load a model by catalog name or GGUF path. Never touches a network.
+
+        budget: the most memory it may take, "2GB" or bytes; the context shrinks to
+        fit, down to 256 tokens. context_tokens: for each of `parallel`
+        conversations; default up to 4096. threads: default the physical cores that
+        this process may use. on_progress: called with 0.0 to 1.0 while loading.
+
+        Raises ModelNotFound, ModelFileInvalid, ModelUnsupported, ModelLoadFailed,
+        MemoryBudgetExceeded, EngineUnavailable or OptionInvalid.
+        """
+        from .backend import BackendOptions
+        from .llama_backend import LlamaBackend
+
+        started_s = time.perf_counter()
+        _require_positive(context_tokens=context_tokens, parallel=parallel, threads=threads)
+        location = locate(model)
+        header = read_header(location.path)
+        check_header(header)
+        plan = choose_context(
+            header,
+            None if budget is None else parse_bytes(budget),
+            context_tokens=context_tokens,
+            max_sequences=parallel,
+            batch_tokens=_BATCH_TOKENS,
+        )
+        use_extra_bufts = _guard(location.path)
+        options = BackendOptions(
+            plan.context_tokens, parallel, _BATCH_TOKENS, use_extra_bufts=use_extra_bufts
+        )
+        engine = Engine(
+            lambda: LlamaBackend(
+                location.path, options, threads=threads or default_threads(), progress=_reporting(on_progress)
+            )
+        )
+        try:
+            runtime = cls(engine, location, header, plan)
+        except BaseException:
+            engine.close()
+            raise
+        runtime.load_s = time.perf_counter() - started_s
+        return runtime
+
+    @property
+    def context_tokens(self) -> int:
+        """How many tokens one conversation can hold."""
+        return self._backend.context_tokens
+
+    @property
+    def has_chat_template(self) -> bool:
+        """False for a base model: chat() then continues the text of the messages."""
+        return self._template is not None
+
+    # --- chat --------------------------------------------------------------------------
+
+    @overload
+    def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        stream: Literal[False] = False,
+        **options: Unpack[GenerationKeywords],
+    ) -> Reply: ...
+
+    @overload
+    def chat(
+        self, messages: Sequence[Message], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
+    ) -> ReplyStream: ...
+
+    def chat(
+        self, messages: Sequence[Message], *, stream: bool = False, **options: Unpack[GenerationKeywords]
+    ) -> Reply | ReplyStream:
+        """The model's next turn, whole or as a stream of pieces.
+
+        A conversation that goes on costs only its new tokens: what an earlier call
+        evaluated is reused. What no longer fits is handled by `context_policy`.
+
+        Raises ContextFull, ChatTemplateFailed, OptionInvalid, BackendFailed, EngineClosed.
+        """
+        reply_stream = self._start(lambda emit: self.chat_request(messages, emit, options))
+        return reply_stream if stream else reply_stream.reply
+
+    def chat_request(
+        self, messages: Sequence[Mapping[str, Any]], emit: Callable[[Event], None], options: Mapping[str, Any]
+    ) -> GenerationRequest:
+        """What chat() hands to the engine; for callers with event loops of their own."""
+        generation = generation_options(self._defaults, options)
+        kept, dropped_turns = list(messages), 0
+        if generation.context_policy is ContextPolicy.DROP_OLDEST:
+            kept, dropped_turns = fit_messages(
+                messages, self.count_prompt_tokens, self._prompt_room(generation)
+            )
+        prompt = self.prompt_of(kept)
+        return GenerationRequest(
+            prompt,
+            generation,
+            emit,
+            add_special=self._needs_bos(prompt),
+            parse_special=self.has_chat_template,
+            grammar=_grammar_of(generation),
+            dropped_turns=dropped_turns,
+        )
+
+    def prompt_of(self, messages: Sequence[Mapping[str, Any]]) -> str:
+        """The text the model will read. Raises ChatTemplateFailed."""
+        _check_messages(messages)
+        if self._template is None:
+            return plain_text(messages)
+        return self._template.render(messages)
+
+    def count_prompt_tokens(self, messages: Sequence[Mapping[str, Any]]) -> int:
+        """How many tokens of context these messages take."""
+        return len(self._tokens_of(messages))
+
+    def _tokens_of(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+        prompt = self.prompt_of(messages)
+        return self._backend.tokenize(
+            prompt, add_special=self._needs_bos(prompt), parse_special=self.has_chat_template
+        )
+
+    def _needs_bos(self, prompt: str) -> bool:
+        """Most templates write the begin-of-text token themselves; a second one would do harm."""
+        return not (self._bos_text and self.has_chat_template and prompt.startswith(self._bos_text))
+
+    def _prompt_room(self, generation: GenerationOptions) -> int:
+        """Tokens the prompt may have, so that the answer has some too."""
+        context = self.context_tokens
+        answer = generation.max_tokens or max(context // 4, _LEAST_ANSWER_TOKENS)
+        return context - max(min(answer, context // 2), 1)
+
+    # --- generate ----------------------------------------------------------------------
+
+    @overload
+    def generate(
+        self, prompt: str, *, stream: Literal[False] = False, **options: Unpack[GenerationKeywords]
+    ) -> Reply: ...
+
+    @overload
+    def generate(
+        self, prompt: str, *, stream: Literal[True], **options: Unpack[GenerationKeywords]
+    ) -> ReplyStream: ...
+
+    def generate(
+        self, prompt: str, *, stream: bool = False, **options: Unpack[GenerationKeywords]
+    ) -> Reply | ReplyStream:
+        """Continue `prompt` as it stands, without the chat template.
+
+        Control tokens written in the prompt are text, not control.
+        Raises ContextFull, OptionInvalid, BackendFailed, EngineClosed.
+        """
+        reply_stream = self._start(lambda emit: self.generate_request(prompt, emit, options))
+        return reply_stream if stream else reply_stream.reply
+
+    def generate_request(
+        self, prompt: str, emit: Callable[[Event], None], options: Mapping[str, Any]
+    ) -> GenerationRequest:
+        """What generate() hands to the engine."""
+        generation = generation_options(self._defaults, options)
+        return GenerationRequest(prompt, generation, emit, grammar=_grammar_of(generation))
+
+    # --- embed -------------------------------------------------------------------------
+
+    @overload
+    def embed(self, texts: str | Sequence[str], *, stream: Literal[False] = False) -> NDArray[np.float32]: ...
+
+    @overload
+    def embed(
+        self, texts: str | Sequence[str], *, stream: Literal[True]
+    ) -> Iterator[NDArray[np.float32]]: ...
+
+    def embed(
+        self, texts: str | Sequence[str], *, stream: bool = False
+    ) -> NDArray[np.float32] | Iterator[NDArray[np.float32]]:
+        """(texts, embedding length), each row of length 1; or, streaming, one row after the other.
+
+        The model's own pooling, else the mean of the last layer over the tokens.
+        Raises ContextFull for a text of more than 2048 tokens (512 when the model pools).
+        """
+        listed = [texts] if isinstance(texts, str) else list(texts)
+        token_lists = [
+            self._backend.tokenize(text, add_special=True, parse_special=False) or [0] for text in listed
+        ]
+        if stream:
+            return (self._engine.embed([tokens])[0] for tokens in token_lists)
+        return self._engine.embed(token_lists)
+
+    # --- state and end -----------------------------------------------------------------
+
+    def save_state(self, messages: Sequence[Message], path: str | Path) -> int:
+        """Write what has been evaluated of this conversation; bytes written, 0 when nothing is known.
+
+        restore_state() makes the conversation go on without evaluating it again.
+        """
+        return self._engine.save_state(self._tokens_of(messages), Path(path))
+
+    def restore_state(self, path: str | Path) -> int:
+        """Tokens brought back; 0 when the file is missing, damaged or another model's."""
+        return self._engine.load_state(Path(path)) if Path(path).is_file() else 0
+
+    def submit(self, request: GenerationRequest) -> Ticket:
+        return self._engine.submit(request)
+
+    def _start(self, make_request: Callable[[Callable[[Event], None]], GenerationRequest]) -> ReplyStream:
+        events: SimpleQueue[Event] = SimpleQueue()
+        return ReplyStream(events, self.submit(make_request(events.put)))
+
+    def close(self) -> None:
+        """End what is running with EngineClosed, and free the model. Can be called twice."""
+        self._engine.close()
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _read_template(header: GgufHeader, backend: LlamaBackend) -> ChatTemplate | None:
+    source = header.chat_template
+    if not source or not source.strip():
+        return None
+    return ChatTemplate(source, bos_text=backend.special_text("bos"), eos_text=backend.special_text("eos"))
+
+
+def _guard(path: Path) -> bool:
+    """Let a child process go first; whether weights may be repacked here."""
+    result = run_probe(path)
+    if not result.ok:
+        raise EngineUnavailable(
+            f"this build of llama.cpp does not run on this CPU: {result.detail}",
+            hint="build it for this machine with scripts/setup.sh; `edge-runtime doctor --probe` tries again",
+        )
+    guard_file(path, result.use_extra_bufts)
+    return result.use_extra_bufts
+
+
+def _grammar_of(generation: GenerationOptions) -> str | None:
+    if generation.json_schema is None:
+        return generation.grammar
+    from .llama_backend.grammar import grammar_of_schema
+
+    return grammar_of_schema(generation.json_schema)
+
+
+def _reporting(on_progress: Callable[[float], None] | None) -> Callable[[float], bool] | None:
+    if on_progress is None:
+        return None
+
+    def report(part: float) -> bool:
+        on_progress(part)
+        return True
+
+    return report
+
+
+def _require_positive(**values: int | None) -> None:
+    for name, value in values.items():
+        if value is not None and (not isinstance(value, int) or not 1 <= value <= 2**24):
+            raise OptionInvalid(
+                f"{name}: {value!r} is not a whole number above 0", hint="leave it out", option=name
+            )
+
+
+def _check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
+    for index, message in enumerate(messages):
+        if not isinstance(message.get("role"), str) or not isinstance(message.get("content"), str):
+            raise OptionInvalid(
+                f"messages[{index}]: needs a 'role' and a 'content', both text",
+                hint='for example {"role": "user", "content": "Hello"}',
+                option="messages",
+            )
+    if not messages:
+        raise OptionInvalid(
+            "messages: there are none", hint="give at least one user message", option="messages"
+        )

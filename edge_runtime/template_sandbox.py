@@ -1,0 +1,151 @@
+"""A Jinja environment for templates written by strangers.
+
+Jinja's sandbox keeps a template away from Python's insides. What it leaves open
+is using up the machine: "a" * 10**10, a string joined to itself forty times, a
+replace() that squares a text, loops that never end. Those are closed here.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any
+
+from jinja2 import nodes
+from jinja2.compiler import CodeGenerator, Frame
+from jinja2.exceptions import SecurityError
+from jinja2.ext import Extension
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+MOST_CHARACTERS = 4_000_000  # of a prompt, and of any text on the way to it
+# Methods and filters that can make a huge text out of a small one, and that chat templates do without.
+_FORBIDDEN_METHODS = frozenset(
+    ("ljust", "rjust", "center", "zfill", "format", "format_map", "expandtabs", "translate", "encode")
+)
+_FORBIDDEN_FILTERS = ("center", "format", "indent", "wordwrap", "xmlattr", "pprint", "urlize")
+
+
+class TookTooLong(BaseException):  # not an Exception: neither a template nor Jinja may catch it
+    pass
+
+
+class _Generator(CodeGenerator):
+    def visit_Concat(self, node: nodes.Concat, frame: Frame) -> None:  # noqa: N802 - Jinja's interface
+        """`a ~ b` goes through the environment, so that its length is bounded."""
+        self.write("environment.concat_bounded((")
+        for argument in node.nodes:
+            self.visit(argument, frame)
+            self.write(", ")
+        self.write("))")
+
+
+class TemplateEnvironment(ImmutableSandboxedEnvironment):
+    code_generator_class = _Generator
+    intercepted_binops = frozenset(("*", "**", "%", "+"))
+
+    def __init__(self) -> None:
+        super().__init__(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols", _GenerationTag],
+        )
+        for name in _FORBIDDEN_FILTERS:
+            self.filters.pop(name, None)
+        self.filters["replace"] = _replace
+        self.filters["join"] = _join
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        sides = (left, right)
+        if operator == "+":
+            _require_length(sum(len(side) for side in sides if isinstance(side, (str, list, tuple))))
+        elif operator == "**" or not all(isinstance(side, (int, float)) for side in sides):
+            raise SecurityError(f"'{operator}' is only for numbers in a chat template")
+        return super().call_binop(context, operator, left, right)
+
+    def call(self, context: Any, callee: Any, *args: Any, **kwargs: Any) -> Any:
+        """Every call a template makes; str's own replace and join go through the bounded ones."""
+        text = getattr(callee, "__self__", None)
+        if isinstance(text, str) and getattr(callee, "__name__", "") == "replace":
+            return _replace(text, *args)
+        if isinstance(text, str) and getattr(callee, "__name__", "") == "join":
+            return _join(args[0], text)
+        return super().call(context, callee, *args, **kwargs)
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if isinstance(obj, str) and attr in _FORBIDDEN_METHODS:
+            return False
+        return super().is_safe_attribute(obj, attr, value)
+
+    @staticmethod
+    def concat_bounded(parts: tuple[Any, ...]) -> str:
+        texts = [str(part) for part in parts]
+        _require_length(sum(map(len, texts)))
+        return "".join(texts)
+
+
+class _GenerationTag(Extension):
+    """{% generation %}…{% endgeneration %} marks the answer for training; here it is only its content."""
+
+    tags = {"generation"}  # noqa: RUF012 - Jinja's interface
+
+    def parse(self, parser: Any) -> list[nodes.Node]:
+        next(parser.stream)
+        body: list[nodes.Node] = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return body
+
+
+def _require_length(characters: int) -> None:
+    if characters > MOST_CHARACTERS:
+        raise SecurityError(f"a text of {characters} characters in a chat template")
+
+
+def _replace(text: Any, old: Any, new: Any, count: int = -1) -> str:
+    text, old, new = str(text), str(old), str(new)
+    places = text.count(old) if count is None or count < 0 else min(text.count(old), count)
+    _require_length(len(text) + places * len(new))
+    replaced: str = text.replace(old, new, -1 if count is None else count)
+    return replaced
+
+
+def _join(values: Any, separator: str = "", attribute: str | None = None) -> str:
+    texts = [str(value[attribute] if attribute else value) for value in values]
+    _require_length(sum(map(len, texts)) + len(texts) * len(separator))
+    return str(separator).join(texts)
+
+
+class deadline(AbstractContextManager[None]):  # noqa: N801 - reads as a statement
+    """Raise TookTooLong in this thread when the block runs longer than `limit_s`.
+
+    A template cannot be interrupted otherwise: nested loops over a long message
+    run for years without leaving Python. It stops Python code only, and a
+    template's loops are nothing else.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._thread_id = threading.get_ident()
+        self._lock = threading.Lock()
+        self._over = False
+        self._timer = threading.Timer(limit_s, self._interrupt)
+        self._timer.daemon = True
+
+    def _interrupt(self) -> None:
+        with self._lock:
+            if not self._over:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(self._thread_id), ctypes.py_object(TookTooLong)
+                )
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._over = True
+        self._timer.cancel()
+
+
+__all__ = ["MOST_CHARACTERS", "TemplateEnvironment", "TookTooLong", "deadline"]
