@@ -54,6 +54,7 @@ class Backend(Protocol):
     context_tokens: int  # most that one sequence may hold
     max_sequences: int
     batch_tokens: int  # most tokens in one step
+    state_key: bytes  # names the model and library that a saved state belongs to
     window_tokens: int  # sliding attention window; 0: none
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]: ...

@@ -91,6 +91,7 @@ class GenerationOptions:
     grammar: str | None = None  # GBNF
     json_schema: Mapping[str, Any] | None = None
     context_policy: ContextPolicy = ContextPolicy.DROP_OLDEST
+    ignore_end: bool = False  # go on past the model's end token: for benchmarks
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None:
@@ -168,6 +169,7 @@ class GenerationKeywords(TypedDict, total=False):
     grammar: str | None
     json_schema: Mapping[str, Any] | None
     context_policy: ContextPolicy | None
+    ignore_end: bool | None
 
 
 _SAMPLING_FIELDS = frozenset(field.name for field in fields(SamplingOptions))

@@ -219,6 +219,10 @@ class Runtime:
         generation = generation_options(self._defaults, options)
         return GenerationRequest(prompt, generation, emit, grammar=_grammar_of(generation))
 
+    def count_tokens(self, text: str) -> int:
+        """How many tokens generate() would see in `text`."""
+        return len(self._backend.tokenize(text, add_special=True, parse_special=False))
+
     # --- embed -------------------------------------------------------------------------
 
     @overload

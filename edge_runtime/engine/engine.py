@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from ..backend import Backend, Float32Array
 from ..errors import BackendFailed, EngineClosed
+from ..state_file import is_sound, seal
 from .request import GenerationRequest, Ticket
 from .slots import common_prefix
 from .worker import Worker
@@ -152,12 +153,19 @@ class Engine:
         best = max(idle, key=lambda slot: common_prefix(slot.tokens, tokens), default=None)
         if best is None or not best.tokens or not common_prefix(best.tokens, tokens):
             return 0
-        return self.backend.save_sequence(best.sequence, best.tokens, path)
+        partial = path.with_name(path.name + ".partial")
+        try:
+            self.backend.save_sequence(best.sequence, best.tokens, partial)
+            size_bytes = seal(partial, self.backend.state_key)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+        return size_bytes
 
     def _load_state(self, path: Path) -> int:
         worker = self._open_worker()
         idle = [slot for slot in worker.slots if slot.job is None]
-        if not idle:
+        if not idle or not is_sound(path, self.backend.state_key):
             return 0
         slot = min(idle, key=lambda slot: (len(slot.tokens) > 0, slot.last_used_step))
         slot.tokens, slot.text = self.backend.load_sequence(slot.sequence, path), None

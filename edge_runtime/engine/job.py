@@ -62,7 +62,7 @@ class Job:
         if self.completion_tokens == 1:
             self._first_token_s = decoded_s
         text = self._backend.token_text(token)
-        if text.is_end:
+        if text.is_end and not self._options.ignore_end:
             return FinishReason.STOP
         self._spelled.append(text.spelled)
         if raw is not None:

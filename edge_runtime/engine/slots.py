@@ -11,8 +11,8 @@ from ..backend import Backend, Chunk
 if TYPE_CHECKING:
     from .job import Job
 
-# A slot that shares less than this part of its tokens with a new prompt holds
-# another conversation: it is worth keeping if another slot can be had.
+# A slot that shares less than this part of its tokens with a new prompt holds another
+# conversation: where no slot is empty, the one unused for longest makes way, not this one.
 _SAME_CONVERSATION = 0.5
 
 
@@ -73,15 +73,24 @@ def take_slot(slots: Sequence[Slot], backend: Backend, tokens: Sequence[int]) ->
     if not idle:
         return None
     shared = {slot.sequence: common_prefix(slot.tokens, tokens) for slot in slots}
-    best = max(idle, key=lambda slot: (shared[slot.sequence], -slot.last_used_step))
-    if shared[best.sequence] < _SAME_CONVERSATION * len(best.tokens):
-        best = min(idle, key=lambda slot: (len(slot.tokens) > 0, slot.last_used_step))
+    target = _choose_target(idle, shared)
     donor = max(slots, key=lambda slot: shared[slot.sequence])
-    if shared[donor.sequence] > shared[best.sequence]:
-        backend.copy(donor.sequence, best.sequence, shared[donor.sequence])
-        best.tokens = list(tokens[: shared[donor.sequence]])
-    keep = min(common_prefix(best.tokens, tokens), len(tokens) - 1)  # one token must yield logits
-    return best, _cut_back(best, backend, keep)
+    if shared[donor.sequence] > shared[target.sequence]:
+        backend.copy(donor.sequence, target.sequence, shared[donor.sequence])
+        target.tokens = list(tokens[: shared[donor.sequence]])
+    keep = min(common_prefix(target.tokens, tokens), len(tokens) - 1)  # one token must yield logits
+    return target, _cut_back(target, backend, keep)
+
+
+def _choose_target(idle: Sequence[Slot], shared: dict[int, int]) -> Slot:
+    """The slot that this prompt continues; else an empty one; else the least loss."""
+    best = max(idle, key=lambda slot: (shared[slot.sequence], -slot.last_used_step))
+    if shared[best.sequence] == len(best.tokens):
+        return best
+    oldest = min(idle, key=lambda slot: (len(slot.tokens) > 0, slot.last_used_step))
+    if not oldest.tokens or shared[best.sequence] < _SAME_CONVERSATION * len(best.tokens):
+        return oldest
+    return best
 
 
 def _cut_back(slot: Slot, backend: Backend, keep: int) -> int:

@@ -159,7 +159,7 @@ class Worker:
             reason = job.advance(
                 self._backend.logits(chunk_index),
                 self._decode_returned_s,
-                is_last=position + 1 >= self._backend.context_tokens,
+                is_last=position >= self._backend.context_tokens,
             )
         except EdgeRuntimeError as error:
             self._fail(slot, error)

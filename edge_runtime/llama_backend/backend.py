@@ -9,8 +9,10 @@ import numpy as np
 
 from ..backend import BackendOptions, Float32Array, TokenSampler
 from ..records import SamplingOptions
+from ..state_file import model_key
 from .context import LlamaContext
 from .embedding import embed_texts
+from .library import library_version
 from .model import LlamaModel, ProgressCallback
 from .sampling import LlamaSampler
 
@@ -50,6 +52,7 @@ class LlamaBackend:
             raise
         self.max_sequences = options.max_sequences
         self.batch_tokens = self._context.batch_tokens
+        self.state_key = model_key(path, library_version())
         self.vocabulary_size = self._model.vocabulary_size
         self.window_tokens = self._model.window_tokens
         # The vocabulary's part of the protocol, and the context's, are theirs.

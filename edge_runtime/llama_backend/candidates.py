@@ -110,6 +110,8 @@ def nucleus_ids(logits: Float32Array, top_p: float) -> Int64Array:
     goal = top_p * float(weights.sum(dtype=np.float64))
     for count in (256, 4096, len(weights)):
         ids = top_ids(logits, min(count, len(weights)))
+        if not len(ids):  # comparisons with NaN are all false
+            return ids
         order = np.argsort(-weights[ids], kind="stable")
         reached = np.cumsum(weights[ids][order], dtype=np.float64)
         if reached[-1] >= goal:

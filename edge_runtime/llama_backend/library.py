@@ -18,6 +18,7 @@ from ..errors import EngineUnavailable
 
 _LOG_LINES_KEPT = 60
 _log_lines: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
+_SPIN_COUNT = "0"
 _DEVICE_KINDS = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}
 
 
@@ -50,6 +51,8 @@ def native() -> Any:
     """
     # Without this an abort in llama.cpp starts gdb on the process, for minutes.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
+    # GNU OpenMP's threads spin at every barrier, 600 times a token. Let them sleep sooner.
+    os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
     try:
         library = _import_low_level("llama_cpp")
     except (ImportError, OSError, RuntimeError) as error:

@@ -47,7 +47,7 @@ class LlamaSampler:
             penalize(logits, self._recent_counts, self._sampling)
         token = self._choose(logits)
         logit = logits[token]
-        if logit != logit:  # noqa: PLR0124 - only NaN differs from itself
+        if logit != logit:  # only NaN differs from itself
             raise BackendFailed("the model produced logits that are not numbers", session_good=True)
         if self._grammar is not None:
             token = self._obey_grammar(logits, token)
