@@ -54,7 +54,7 @@ def build_key() -> str:
 
 def probe_result() -> ProbeResult | None:
     """What is remembered of this build on this CPU; None when it has not been tried."""
-    return _result_from(_read_memory().get("builds", {}).get(build_key()))
+    return _result_from(_read_memory()["builds"].get(build_key()))
 
 
 def run_probe(model_path: Path, *, force: bool = False) -> ProbeResult:
@@ -89,7 +89,7 @@ def guard_file(model_path: Path, use_extra_bufts: bool) -> None:
     A file that passed is remembered by path, size and time of change.
     """
     key = _file_key(model_path)
-    if key in _read_memory().get("files", {}):
+    if key in _read_memory()["files"]:
         return
     outcome = _run_child({"path": str(model_path), "use_extra_bufts": use_extra_bufts, "decode": False})
     if not outcome.good:
@@ -149,12 +149,14 @@ def _memory_path() -> Path:
     return store_folder() / "probe.json"
 
 
-def _read_memory() -> dict[str, Any]:
+def _read_memory() -> dict[str, dict[str, Any]]:
+    """{"builds": {...}, "files": {...}}; both empty when nothing readable is there."""
     try:
-        memory = json.loads(_memory_path().read_text(encoding="utf-8"))
+        found = json.loads(_memory_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}
-    return memory if isinstance(memory, dict) else {}
+        found = {}
+    kinds = {kind: found.get(kind) if isinstance(found, dict) else None for kind in ("builds", "files")}
+    return {kind: entries if isinstance(entries, dict) else {} for kind, entries in kinds.items()}
 
 
 def _result_from(entry: Any) -> ProbeResult | None:
@@ -167,7 +169,7 @@ def _result_from(entry: Any) -> ProbeResult | None:
 def _remember(kind: str, key: str, value: Any) -> None:
     """Write through a temporary name; not being able to only costs the next start a probe."""
     memory = _read_memory()
-    entries = memory.setdefault(kind, {})
+    entries = memory[kind]
     entries.pop(key, None)
     entries[key] = value
     while len(entries) > _FILES_REMEMBERED:
@@ -200,7 +202,8 @@ def _child(task: Mapping[str, Any]) -> int:
             context.decode([Chunk(0, 0, (0, 0), wants_logits=True)])
             context.decode([Chunk(0, 2, (0,), wants_logits=True)])
     except EdgeRuntimeError as error:
-        print(f"{error} ({error.hint})", file=sys.stderr)  # noqa: T201 - the parent reads it
+        words = error.facts.get("log") or (str(error),)
+        print(" | ".join(words), file=sys.stderr)  # type: ignore[arg-type]  # noqa: T201 - the parent reads it
         return 1
     return 0
 

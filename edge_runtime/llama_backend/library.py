@@ -16,9 +16,10 @@ from typing import Any
 
 from ..errors import EngineUnavailable
 
-_LOG_LINES_KEPT = 60
+_LOG_LINES_KEPT = 20
 _log_lines: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
 _SPIN_COUNT = "0"
+_WORTH_KEEPING = (3, 4)  # warnings and errors; source: enum ggml_log_level
 _DEVICE_KINDS = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}
 
 
@@ -101,16 +102,16 @@ def _import_inside(package: str, module: str) -> Any:
 def _log_callback(library: Any) -> Any:
     """Kept alive by the cache: llama.cpp calls it for as long as the process lives."""
 
-    def keep(_level: int, text: bytes, _user: object) -> None:
+    def keep(level: int, text: bytes, _user: object) -> None:
         line = text.decode("utf-8", errors="replace").rstrip()
-        if line:
+        if line and level in _WORTH_KEEPING:
             _log_lines.append(line)
 
     return library.llama_log_callback(keep)
 
 
 def last_log_lines(count: int = 6) -> tuple[str, ...]:
-    """What llama.cpp said last; for error messages."""
+    """Its last warnings and errors; for our messages."""
     return tuple(_log_lines)[-count:]
 
 
