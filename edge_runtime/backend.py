@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .records import SamplingOptions
+from .records import SamplingOptions, TokenText
 
 Float32Array = NDArray[np.float32]
 
@@ -24,12 +24,6 @@ class Chunk:
     first_position: int
     tokens: Sequence[int]
     wants_logits: bool  # of its last token
-
-
-class TokenText(NamedTuple):
-    shown: bytes  # what it adds to an answer; empty for a control token
-    spelled: bytes  # the same with control tokens spelled out: b"<|im_end|>"
-    is_end: bool  # it ends the model's turn
 
 
 class DecodeStatus(Enum):

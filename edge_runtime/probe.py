@@ -114,12 +114,12 @@ class _Outcome:
 
 
 def _run_child(task: Mapping[str, Any]) -> _Outcome:
-    """Run this module in a child with `task` as its only argument."""
+    """Let a child do what `task` says: see llama_backend/trial.py."""
     package_parent = str(Path(__file__).resolve().parent.parent)
     environment = {**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": ""}
     paths = [package_parent, environment.get("PYTHONPATH", "")]
     environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    command = [sys.executable, "-m", "edge_runtime.probe", json.dumps(task)]
+    command = [sys.executable, "-m", "edge_runtime.llama_backend.trial", json.dumps(task)]
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, timeout=_TIME_LIMIT_S, check=False
@@ -182,31 +182,3 @@ def _remember(kind: str, key: str, value: Any) -> None:
         Path(file.name).replace(path)
     except OSError:
         pass
-
-
-def _child(task: Mapping[str, Any]) -> int:
-    """In the child: load, make a context, and decode one token if asked."""
-    from .backend import Chunk
-    from .errors import EdgeRuntimeError
-    from .llama_backend.context import LlamaContext
-    from .llama_backend.model import LlamaModel
-
-    decode = bool(task["decode"])
-    try:
-        model = LlamaModel(
-            Path(task["path"]), use_extra_bufts=bool(task["use_extra_bufts"]), no_alloc=not decode
-        )
-        model.tokenize("probe", add_special=True, parse_special=True)
-        context = LlamaContext(model, context_tokens=64, max_sequences=1, batch_tokens=32, threads=2)
-        if decode:
-            context.decode([Chunk(0, 0, (0, 0), wants_logits=True)])
-            context.decode([Chunk(0, 2, (0,), wants_logits=True)])
-    except EdgeRuntimeError as error:
-        words = error.facts.get("log") or (str(error),)
-        print(" | ".join(words), file=sys.stderr)  # type: ignore[arg-type]  # noqa: T201 - the parent reads it
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_child(json.loads(sys.argv[1])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from .errors import OptionInvalid
 
@@ -108,6 +108,12 @@ class GenerationOptions:
             raise OptionInvalid(
                 "grammar and json_schema exclude each other", hint="give one of them", option="grammar"
             )
+
+
+class TokenText(NamedTuple):
+    shown: bytes  # what it adds to an answer; empty for a control token
+    spelled: bytes  # the same with control tokens spelled out: b"<|im_end|>"
+    is_end: bool  # it ends the model's turn
 
 
 @dataclass(frozen=True)

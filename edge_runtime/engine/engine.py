@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from ..backend import Backend, Float32Array
 from ..errors import BackendFailed, EngineClosed
-from ..state_file import is_sound, seal
+from ..sealed_state import is_sound, seal
 from .request import GenerationRequest, Ticket
 from .slots import common_prefix
 from .worker import Worker

@@ -1,6 +1,18 @@
 """Everything that touches llama.cpp. No other module of this package imports llama_cpp."""
 
-from .backend import LlamaBackend
-from .library import LibraryInfo, library_info
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .backend import LlamaBackend
+    from .library import LibraryInfo, library_info
 
 __all__ = ["LibraryInfo", "LlamaBackend", "library_info"]
+
+
+def __getattr__(name: str) -> Any:
+    """Loaded when first used: the crash guard's child needs neither numpy nor the engine's side."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f".{'backend' if name == 'LlamaBackend' else 'library'}", __name__), name)

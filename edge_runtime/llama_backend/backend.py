@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import BackendOptions, Float32Array, TokenSampler
 from ..records import SamplingOptions
-from ..state_file import model_key
+from ..sealed_state import model_key
 from .context import LlamaContext
 from .embedding import embed_texts
 from .library import library_version

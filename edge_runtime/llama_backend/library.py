@@ -11,7 +11,6 @@ import types
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from ..errors import EngineUnavailable
@@ -116,6 +115,8 @@ def last_log_lines(count: int = 6) -> tuple[str, ...]:
 
 
 def library_version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import, and rarely needed
+
     try:
         return version("llama-cpp-python")
     except PackageNotFoundError:

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from ..backend import TokenText
 from ..errors import EngineClosed, ModelLoadFailed
+from ..records import TokenText
 from .library import last_log_lines, native
 
 ProgressCallback = Callable[[float], bool]  # 0.0 to 1.0 -> go on?

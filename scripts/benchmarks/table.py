@@ -43,7 +43,5 @@ def format_table(rows: list[Row]) -> str:
     for row in rows:
         mark = "" if not row.goal else "ok" if row.good else "MISSED"
         figure = f"{row.found:>10.4g} {row.unit:<9}"
-        lines.append(
-            f"{row.what:<{width}}  {figure} {row.goal:<9} {mark:<6} {row.note}".rstrip()
-        )
+        lines.append(f"{row.what:<{width}}  {figure} {row.goal:<9} {mark:<6} {row.note}".rstrip())
     return "\n".join(lines)
