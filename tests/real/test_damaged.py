@@ -38,10 +38,12 @@ print(json.dumps(ends))
 
 @pytest.mark.parametrize("make", [tiny_llama_gguf, tiny_gemma3_gguf])
 def test_damaged_files_end_in_our_errors(make: object, tmp_path: Path) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
     rng = np.random.default_rng(1)  # other files than the benchmark's
     for number, (_, data) in enumerate(mutated_files(make(), _COUNT, rng)):  # type: ignore[operator]
-        (tmp_path / f"{number:04}.gguf").write_bytes(data)
-    command = [sys.executable, "-c", _OPEN_ALL, str(tmp_path)]
+        (folder / f"{number:04}.gguf").write_bytes(data)
+    command = [sys.executable, "-c", _OPEN_ALL, str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
     assert done.returncode == 0, done.stderr[-2000:]
     ends = json.loads(done.stdout)

@@ -42,7 +42,8 @@ def ask(text: str) -> list[Message]:
 def test_a_second_turn_evaluates_only_its_new_tokens(runtime: Runtime) -> None:
     messages = ask("Name three rivers in Europe.")
     first = runtime.chat(messages, temperature=0, max_tokens=40)
-    messages += [{"role": "assistant", "content": first.text}, {"role": "user", "content": "Which is longest?"}]
+    messages.append({"role": "assistant", "content": first.text})
+    messages.append({"role": "user", "content": "Which is longest?"})
     usage = runtime.chat(messages, temperature=0, max_tokens=4).usage
     already = first.usage.prompt_tokens + first.usage.completion_tokens
     assert usage.cached_tokens >= already - 1  # the last token drawn was never evaluated
