@@ -3,7 +3,7 @@
 EdgeRuntimeError                      base: message, hint, facts, a stable .code
   ModelError
     ModelNotFound        (FileNotFoundError)   nothing by that name or path; lists where it looked
-    ModelFileInvalid     (ValueError)          cut short, damaged, wrong checksum; path, offset, expected, found
+    ModelFileInvalid     (ValueError)          cut short, damaged, wrong hash; path, offset, expected, found
     ModelUnsupported     (ValueError)          architecture, GGUF version or quantization we do not know
     ModelLoadFailed                            our checks passed, llama.cpp still refused; its last log lines
     ChatTemplateFailed   (ValueError)          the model's own template is wrong, or refuses these messages

@@ -16,8 +16,8 @@ _MOST_TEMPLATE_CHARACTERS = 200_000
 _TIME_LIMIT_S = 5.0
 
 
-class _TemplateSays(Exception):  # noqa: N818 - the template's own raise_exception(...)
-    pass
+class _TemplateSays(Exception):
+    """The template's own raise_exception(...)."""
 
 
 class ChatTemplate:

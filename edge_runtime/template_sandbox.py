@@ -73,10 +73,16 @@ class TemplateEnvironment(ImmutableSandboxedEnvironment):
             return _join(args[0], text)
         return super().call(context, callee, *args, **kwargs)
 
-    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if isinstance(obj, str) and attr in _FORBIDDEN_METHODS:
-            return False
-        return super().is_safe_attribute(obj, attr, value)
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """Jinja hands out a checked str.format here, which still takes any width."""
+        if isinstance(obj, str) and attribute in _FORBIDDEN_METHODS:
+            return self.unsafe_undefined(obj, attribute)
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, str) and argument in _FORBIDDEN_METHODS:
+            return self.unsafe_undefined(obj, argument)
+        return super().getitem(obj, argument)
 
     @staticmethod
     def concat_bounded(parts: tuple[Any, ...]) -> str:

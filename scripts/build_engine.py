@@ -28,6 +28,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from build_cuda import cuda_architectures, cuda_definitions, cuda_environment, cuda_key, nvcc_version
 from build_progress import BuildProgress
 from build_tools import SetUpError, compiler_digest, short_digest
 
@@ -36,6 +37,7 @@ ENGINE_CMAKE = ROOT / "scripts" / "engine.cmake"
 BACKENDS = ("cpu", "vulkan", "metal", "cuda")
 _NEEDED_BYTES = 10**9  # archive, source, objects and wheel: 0.4 GB measured; and slack
 _JOB_BYTES = 500 * 2**20  # what one compiler takes at its worst: 443 MiB measured with GCC 12
+_CUDA_JOB_BYTES = 2**30  # mmq-instance-q4_k.cu: 571 MiB measured with nvcc 13.0; and slack
 _ENVIRONMENT = ("CC", "CXX", "CFLAGS", "CXXFLAGS", "LDFLAGS", "CMAKE_ARGS")  # what else shapes a build
 
 
@@ -54,6 +56,7 @@ class EngineRequest:
         parts = [self.label, ENGINE_CMAKE.read_text(), sysconfig.get_platform()]
         parts += [f"{name}={os.environ.get(name, '')}" for name in _ENVIRONMENT]
         parts += [] if self.portable else [_cpu_fingerprint()]
+        parts += cuda_key(self.portable) if self.backend == "cuda" else []
         return short_digest(parts)
 
 
@@ -88,9 +91,18 @@ def engine_cache() -> Path:
 
 def find_wheel(request: EngineRequest) -> Path | None:
     """The finished wheel for this request. Without a compiler, one that any compiler made."""
-    pattern = f"{request.label}-{request.digest()}-{compiler_digest() or '*'}/*.whl"
+    pattern = f"{request.label}-{request.digest()}-{_compilers_digest(request) or '*'}/*.whl"
     found = sorted(engine_cache().glob(pattern), key=lambda wheel: wheel.stat().st_mtime)
     return found[-1] if found else None
+
+
+def _compilers_digest(request: EngineRequest) -> str | None:
+    """None when one is missing."""
+    digest = compiler_digest()
+    if request.backend != "cuda" or digest is None:
+        return digest
+    nvcc = nvcc_version()
+    return nvcc and short_digest([digest, nvcc])
 
 
 def build_wheel(request: EngineRequest, python: Path) -> Path:
@@ -98,6 +110,11 @@ def build_wheel(request: EngineRequest, python: Path) -> Path:
 
     Nothing unfinished ever has its final name. Raises SetUpError.
     """
+    if request.backend == "cuda" and cuda_architectures(request.portable) is None:
+        raise SetUpError(
+            "no NVIDIA GPU can be seen here to build for; name its compute capability, "
+            "such as CUDAARCHS=87 for a Jetson Orin, or add --portable"
+        )
     cache = engine_cache()
     cache.mkdir(parents=True, exist_ok=True)
     with hold_folder(cache, "another set-up is building an engine; waiting for it"):
@@ -106,7 +123,7 @@ def build_wheel(request: EngineRequest, python: Path) -> Path:
             return done
         _remove_leftovers(cache)
         _require_disk(cache)
-        name = f"{request.label}-{request.digest()}-{compiler_digest()}"
+        name = f"{request.label}-{request.digest()}-{_compilers_digest(request)}"
         work = Path(tempfile.mkdtemp(prefix=".building-", dir=cache))
         try:
             return _build_in(work, request, python, cache / name)
@@ -139,11 +156,14 @@ def _build_environment(request: EngineRequest, temporary: Path) -> dict[str, str
         "EDGE_RUNTIME_BACKEND": request.backend,
         "EDGE_RUNTIME_PORTABLE": "ON" if request.portable else "OFF",
     }
+    cuda = request.backend == "cuda"
+    ours |= cuda_definitions(request.portable) if cuda else {}
     arguments = [f'"-D{name}={value}"' for name, value in ours.items()]
     return {
         **os.environ,
+        **(cuda_environment() if cuda else {}),
         "CMAKE_ARGS": " ".join([*arguments, os.environ.get("CMAKE_ARGS", "")]),
-        "CMAKE_BUILD_PARALLEL_LEVEL": str(_parallel_jobs()),
+        "CMAKE_BUILD_PARALLEL_LEVEL": str(_parallel_jobs(_CUDA_JOB_BYTES if cuda else _JOB_BYTES)),
         "SKBUILD_WHEEL_EXCLUDE": "lib/**;include/**",  # a second copy, outside the package
         "TMPDIR": str(temporary),  # on disk (/tmp may be RAM), and gone with the work folder
     }
@@ -204,14 +224,14 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _parallel_jobs() -> int:
+def _parallel_jobs(job_bytes: int) -> int:
     """All cores this process may use, as far as memory goes."""
     sys.path.insert(0, str(ROOT))
     from edge_runtime.device import read_memory
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     usable_bytes = read_memory().usable_bytes
-    return cores if usable_bytes is None else max(1, min(cores, usable_bytes // _JOB_BYTES))
+    return cores if usable_bytes is None else max(1, min(cores, usable_bytes // job_bytes))
 
 
 def _cpu_fingerprint() -> str:

@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from functools import lru_cache
 
+from build_cuda import find_nvcc
+
 
 class SetUpError(Exception):
     """One line for the person at the terminal: what is wrong and what to do."""
@@ -46,13 +48,14 @@ def _tools(backend: str) -> list[Tool]:
         brew = "brew install vulkan-loader vulkan-headers shaderc spirv-headers"
         tools.append(Tool("Vulkan's glslc", _present("glslc"), "libvulkan-dev glslc spirv-headers", brew))
     if backend == "cuda":
-        nvcc = _present(os.environ.get("CUDACXX", "nvcc"), "/usr/local/cuda/bin/nvcc")
-        tools.append(Tool("CUDA's nvcc", nvcc, "nvidia-cuda-toolkit", "EDGE_RUNTIME_BACKEND=metal"))
+        tools.append(
+            Tool("CUDA's nvcc", find_nvcc() is not None, "nvidia-cuda-toolkit", "EDGE_RUNTIME_BACKEND=metal")
+        )
     return tools
 
 
-def _present(*places: str) -> bool:
-    return any(shutil.which(place) for place in places)
+def _present(program: str) -> bool:
+    return shutil.which(program) is not None
 
 
 @lru_cache

@@ -22,7 +22,8 @@ def test_chatml_renders_as_written() -> None:
 
 def test_what_templates_commonly_use_is_there() -> None:
     source = (
-        "{{ bos_token }}{%- for m in messages -%}{%- if loop.first -%}{%- continue -%}{%- endif -%}{%- endfor -%}"
+        "{{ bos_token }}"
+        "{%- for m in messages -%}{%- if loop.first -%}{%- continue -%}{%- endif -%}{%- endfor -%}"
         "{{ messages[0] | tojson }}{{ strftime_now('%Y') | int > 2000 }}{% generation %}x{% endgeneration %}"
         "{{ messages[0]['content'].strip().split('l') | join('-') }}{{ 7 % 4 * 2 }}{{ 'a' ~ 1 ~ 'b' }}"
     )
@@ -47,10 +48,14 @@ def test_a_template_that_refuses_says_so_in_its_own_words() -> None:
         "{{ '%10000000000d' % 1 }}",
         "{{ 'a'.ljust(10000000000) }}",
         "{{ '{:10000000000}'.format(1) }}",
+        "{{ '{:10000000000}'['format'](1) }}",
+        "{{ '{:10000000000}' | attr('format')(1) }}",
         "{{ 'a' | center(10000000000) }}",
         "{{ 'a' | indent(10000000000) }}",
-        "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
-        "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{% set ns = namespace(x='aaaaaaaa') %}"
+        "{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{% set ns = namespace(x='aaaaaaaa') %}"
+        "{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
         "{% set ns = namespace(x='aaaaaaaa') %}"
         "{% for i in range(9) %}{% set ns.x = ns.x.replace('a', ns.x) %}{% endfor %}",
         "{% set ns = namespace(x='aaaaaaaa') %}"

@@ -53,7 +53,7 @@ class WholeChain:
 
 
 def rows_like_a_model(size: int, count: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """A broad mass of unlikely tokens, and a few dozen likely ones that change slowly, so that tokens repeat."""
+    """A broad mass of unlikely tokens and a few dozen likely ones, so that tokens repeat."""
     favourites = rng.choice(size, 40, replace=False)
     for row in range(count):
         logits = rng.normal(-4.0, 2.5, size).astype(np.float32)

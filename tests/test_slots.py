@@ -34,7 +34,7 @@ class Books:
 
 def slots_with(*texts: str) -> list[Slot]:
     return [
-        Slot(n, [ord(letter) for letter in text], text, last_used_step=n if text else 0)
+        Slot(n, [ord(letter) for letter in text], text=text, last_used_step=n if text else 0)
         for n, text in enumerate(texts)
     ]
 
@@ -109,12 +109,20 @@ def test_going_on_needs_nothing_from_behind_the_window() -> None:
 
 
 def test_a_slots_own_tokens_stand_where_its_text_goes_on_with_a_control_token() -> None:
-    slot = Slot(0, [1000, 1001], "hello")  # the model wrote it in two tokens, the tokenizer would in five
+    slot = Slot(
+        0, [1000, 1001], text="hello"
+    )  # the model wrote it in two tokens, the tokenizer would in five
     books = Books()
     found = tokenize_like([slot], books, "hello|next", special=(False, True))  # type: ignore[arg-type]
     assert found == [1000, 1001, *map(ord, "|next")]
     joined = tokenize_like([slot], books, "hello next", special=(False, True))  # type: ignore[arg-type]
     assert joined == list(map(ord, "hello next"))  # the border could lie inside a token
+
+
+def test_a_token_shown_but_not_evaluated_belongs_to_the_text() -> None:
+    slot = Slot(0, [1000], pending=(1001,), text="hello")
+    found = tokenize_like([slot], Books(), "hello|x", special=(False, True))  # type: ignore[arg-type]
+    assert found == [1000, 1001, *map(ord, "|x")]
 
 
 def test_common_prefix() -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from .. import __version__
 from ..errors import EdgeRuntimeError
 from .exit_status import CANCELLED, ENGINE, GOOD, exit_status_of
+from .terminal import clean
 
 _COMMANDS = ("chat", "generate", "models", "doctor", "bench")
 
@@ -33,29 +36,48 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit status; argparse itself exits with 2 on wrong usage."""
-    args = build_parser().parse_args(argv)
+    if sys.stdout is None:  # closed by the caller: `>&-`
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
     try:
-        status: int = args.run(args)
-        sys.stdout.flush()
-        return status
+        return _run(argv)
     except KeyboardInterrupt:
         print("cancelled", file=sys.stderr)
         return CANCELLED
     except BrokenPipeError:  # the reader of our stdout went away, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         return GOOD
-    except EdgeRuntimeError as error:
-        if args.debug:
-            traceback.print_exc()
-        print_error(error)
-        return exit_status_of(error)
     except Exception:  # a door: nothing may leave it but an exit status  # noqa: BLE001
         traceback.print_exc()
         print("error: this is a fault in edge_runtime; please report the lines above", file=sys.stderr)
         return ENGINE
 
 
+def _run(argv: Sequence[str] | None) -> int:
+    args = build_parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except EdgeRuntimeError as error:
+        if args.debug:
+            traceback.print_exc()
+        print_error(error)
+        return exit_status_of(error)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"error: no room on the disk: {error}", file=sys.stderr)
+        _give_up_stdout()
+        return ENGINE
+    return status
+
+
+def _give_up_stdout() -> None:
+    """What is left in its buffer cannot be written; at exit Python would try once more and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def print_error(error: EdgeRuntimeError) -> None:
-    print(f"error: {error}", file=sys.stderr)
+    """On stderr, without the control characters that a model's own words may carry."""
+    print(clean(f"error: {error}"), file=sys.stderr)
     if error.hint:
-        print(f"  hint: {error.hint}", file=sys.stderr)
+        print(clean(f"  hint: {error.hint}"), file=sys.stderr)

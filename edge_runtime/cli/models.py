@@ -12,8 +12,6 @@ from typing import Any
 from ..catalog import DEFAULT_MODEL, locate
 from ..errors import OptionInvalid
 from ..inventory import Entry, Verdict, Verified, list_entries, remove, verify
-from ..pull import pull
-from ..pull_local import import_path
 from ..store import FileRecord, is_unchanged, read_record, store_folder
 from ..units import format_bytes
 from .exit_status import GOOD, MODEL
@@ -142,6 +140,8 @@ def _pull(args: argparse.Namespace) -> int:
 
 
 def _pull_one(name: str, from_path: Path | None) -> None:
+    from ..pull import pull  # here, since every command imports this module, and http.client is slow
+
     try:
         pulled = pull(name, from_path, ConsoleProgress())
     except KeyboardInterrupt:
@@ -160,6 +160,8 @@ def _proof(record: FileRecord) -> str:
 
 
 def _import(args: argparse.Namespace) -> int:
+    from ..pull_local import import_path
+
     for imported in import_path(args.path, args.name, ConsoleProgress()):
         print(f"{imported.name} is here ({imported.note or _proof(imported.record)}): {imported.path}")
     return GOOD

@@ -168,7 +168,9 @@ class Engine:
         if not idle or not is_sound(path, self.backend.state_key):
             return 0
         slot = min(idle, key=lambda slot: (len(slot.tokens) > 0, slot.last_used_step))
-        slot.tokens, slot.text = self.backend.load_sequence(slot.sequence, path), None
+        slot.tokens, slot.pending = self.backend.load_sequence(slot.sequence, path), ()
+        spelled = b"".join(self.backend.token_text(token).spelled for token in slot.tokens)
+        slot.text = spelled.decode(errors="replace") or None
         return len(slot.tokens)
 
 

@@ -37,7 +37,8 @@ class Job:
         self._text: list[str] = []
         self._logprobs: list[TokenLogprob] = []
         self._pending_logprobs: list[TokenLogprob] = []
-        self._spelled: list[bytes] = []  # each token drawn, control tokens spelled out
+        self._spelled: list[bytes] = []  # each token sent, control tokens spelled out
+        self._last_token = -1  # of these
         self._started_s = self._first_token_s = self._last_token_s = time.perf_counter()
         self._pauses_s = array("d")
 
@@ -65,6 +66,7 @@ class Job:
         if text.is_end and not self._options.ignore_end:
             return FinishReason.STOP
         self._spelled.append(text.spelled)
+        self._last_token = token
         if raw is not None:
             self._pending_logprobs.append(self._describe(raw, token, text.shown))
         self._send(self._assembler.push(text.shown))
@@ -129,13 +131,17 @@ class Job:
             between_decodes_us=statistics.median(self._pauses_s) * 1e6 if self._pauses_s else 0.0,
         )
 
-    def text_of(self, evaluated_tokens: int) -> str | None:
-        """The text of the first tokens; None where they end in the prompt or inside a character."""
-        if evaluated_tokens < len(self.tokens):
+    def tokens_left(self, evaluated_tokens: int) -> tuple[int, ...]:
+        """What has been drawn and sent but not evaluated: at most one, when the answer was cut off."""
+        drawn = len(self.tokens) + len(self._spelled)
+        return (self._last_token,) if evaluated_tokens == drawn - 1 >= len(self.tokens) else ()
+
+    def whole_text(self) -> str | None:
+        """Prompt and answer; None where the answer ends inside a character, or has not begun."""
+        if not self._spelled:
             return None
-        generated = b"".join(self._spelled[: evaluated_tokens - len(self.tokens)])
         try:
-            return self.ticket.request.prompt + generated.decode()
+            return self.ticket.request.prompt + b"".join(self._spelled).decode()
         except UnicodeDecodeError:
             return None
 

@@ -22,7 +22,8 @@ class Slot:
 
     sequence: int
     tokens: list[int] = field(default_factory=list)
-    text: str | None = None  # the exact text of `tokens`; None: unknown
+    pending: tuple[int, ...] = ()  # drawn and shown at the end of the last answer, not evaluated
+    text: str | None = None  # the exact text of `tokens` and `pending`; None: unknown
     job: Job | None = None
     last_used_step: int = 0
     chunk: Chunk = field(init=False)  # its part of the next step
@@ -32,7 +33,7 @@ class Slot:
 
     def forget(self, backend: Backend) -> None:
         backend.remove(self.sequence, 0)
-        self.tokens, self.text = [], None
+        self.tokens, self.pending, self.text = [], (), None
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
@@ -58,7 +59,7 @@ def tokenize_like(
     for slot in sorted(known, key=lambda slot: -len(slot.tokens)):
         rest = backend.tokenize(prompt[len(slot.text or "") :], add_special=False, parse_special=True)
         if rest and backend.is_control(rest[0]):
-            return slot.tokens + rest
+            return [*slot.tokens, *slot.pending, *rest]
     return backend.tokenize(prompt, add_special=add_special, parse_special=parse_special)
 
 
@@ -103,5 +104,5 @@ def _cut_back(slot: Slot, backend: Backend, keep: int) -> int:
         backend.remove(slot.sequence, 0)
         keep = 0
     slot.tokens = slot.tokens[:keep]
-    slot.text = None
+    slot.pending, slot.text = (), None
     return keep

@@ -174,7 +174,7 @@ class Worker:
         self.unsettled = True
         job, slot.job = slot.job, None
         assert job is not None
-        slot.text = job.text_of(len(slot.tokens))
+        slot.pending, slot.text = job.tokens_left(len(slot.tokens)), job.whole_text()
         job.finish(reason)
 
     def _fail(self, slot: Slot, error: EdgeRuntimeError) -> None:

@@ -17,7 +17,9 @@ from ..errors import EngineUnavailable
 
 _LOG_LINES_KEPT = 20
 _log_lines: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
-_SPIN_COUNT = "0"
+# With 1000 turns a token takes as long as with the default of 300,000 on an idle machine; beside
+# one busy process on two cores it takes a quarter (scripts/bench.sh contention). 0 costs a third.
+_SPIN_COUNT = "1000"
 _WORTH_KEEPING = (3, 4)  # warnings and errors; source: enum ggml_log_level
 _DEVICE_KINDS = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}
 
@@ -51,7 +53,7 @@ def native() -> Any:
     """
     # Without this an abort in llama.cpp starts gdb on the process, for minutes.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
-    # GNU OpenMP's threads spin at every barrier, 600 times a token. Let them sleep sooner.
+    # GNU OpenMP's threads spin at every barrier, hundreds of times a token. Let them sleep sooner.
     os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
     try:
         library = _import_low_level("llama_cpp")

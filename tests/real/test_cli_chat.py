@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import shutil
@@ -15,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pseudo_terminal import PseudoTerminal
+from pseudo_terminal import PseudoTerminal, child_environment
 
 from edge_runtime.probe import guard_file, run_probe
 
@@ -39,10 +38,7 @@ def store(tmp_path: Path, shared_store: Path, smollm2_path: Path, gemma_path: Pa
 
 @pytest.fixture
 def environment(store: Path) -> dict[str, str]:
-    package_parent = str(Path(__file__).parents[2])
-    paths = [package_parent, os.environ.get("PYTHONPATH", "")]
-    added = {"EDGE_RUNTIME_HOME": str(store), "TERM": "xterm", "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
-    return {**os.environ, **added, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
+    return child_environment(EDGE_RUNTIME_HOME=str(store), TERM="xterm", LC_ALL="C.UTF-8", NO_COLOR="1")
 
 
 @pytest.fixture

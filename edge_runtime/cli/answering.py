@@ -1,0 +1,56 @@
+"""What chat and generate share: opening a model in front of a person, showing an answer as it comes."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..records import FinishReason, Reply
+from .interrupts import Interrupts
+from .model_options import open_runtime
+from .terminal import Screen, control_echo_off
+
+if TYPE_CHECKING:
+    from ..runtime import Runtime
+
+
+def open_shown(args: argparse.Namespace, model: str, screen: Screen) -> Runtime:
+    """open_runtime(), with a line on the terminal for as long as it takes."""
+    from ..probe import probe_result
+
+    with screen.busy(f"loading {Path(model).name}") as line:
+        if probe_result() is None:
+            line.show("first start on this machine: trying the engine out")
+        return open_runtime(args, model, line.advance)
+
+
+def show_answer(
+    pieces: Iterable[str], cancel: Callable[[], None], screen: Screen, interrupts: Interrupts
+) -> None:
+    """Show the pieces as they come. Ctrl-C cancels; what was written until then stays."""
+    with interrupts.during(cancel), control_echo_off():
+        try:
+            for piece in pieces:
+                screen.show(piece)
+        except BaseException:
+            screen.break_answer()
+            raise
+        screen.end_answer()
+
+
+def describe_cost(reply: Reply) -> str:
+    """One line: how it ended, what it took."""
+    if reply.finish_reason is FinishReason.CANCELLED and not reply.text:
+        return "[stopped before the first word; nothing is kept of it]"
+    usage, timings = reply.usage, reply.timings
+    how = {
+        FinishReason.STOP: "",
+        FinishReason.LENGTH: "cut off at the token limit; ",
+        FinishReason.CANCELLED: "stopped; ",
+    }[reply.finish_reason]
+    speed = f" at {timings.decode_tokens_per_s:.1f}/s" if timings.decode_tokens_per_s else ""
+    new_tokens = usage.prompt_tokens - usage.cached_tokens
+    prompt = f"prompt {new_tokens} new, {usage.cached_tokens} cached"
+    return f"[{how}{usage.completion_tokens} tokens{speed}; {prompt}]"

@@ -1,0 +1,62 @@
+"""What Ctrl-C does depends on the moment: stop the answer, clear the line, nothing."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+
+_IMPATIENT_PRESSES = 3
+
+
+class Interrupts:
+    """While the block runs, Ctrl-C raises nothing by itself: it calls what during() was given.
+
+    A KeyboardInterrupt in the middle of reading a stream could lose a piece of the
+    answer, or its end. Whoever presses three times while nothing helps is let out
+    with KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        self.presses = 0  # since the last clear()
+        self._action: Callable[[], None] | None = None
+        self._previous: signal._HANDLER = signal.SIG_DFL
+        self._installed = False
+
+    def __enter__(self) -> Interrupts:
+        # Elsewhere Python allows no handlers; and who started us may have told us to ignore Ctrl-C.
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            self._previous = signal.signal(signal.SIGINT, self._press)
+            self._installed = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, self._previous)
+            self._installed = False
+
+    def clear(self) -> None:
+        self.presses = 0
+
+    @contextmanager
+    def during(self, action: Callable[[], None]) -> Iterator[None]:
+        """Ctrl-C calls `action`; at once, if it was pressed since the last clear()."""
+        self._action = action
+        try:
+            if self.presses:
+                action()
+            yield
+        finally:
+            self._action = None
+
+    def _press(self, _signal: int, _frame: FrameType | None) -> None:
+        self.presses += 1
+        if self._action is not None:
+            self._action()
+        if self.presses >= _IMPATIENT_PRESSES:
+            raise KeyboardInterrupt

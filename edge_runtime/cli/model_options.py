@@ -1,0 +1,95 @@
+"""The options that every command with a model shares, and what they mean to Runtime."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ..catalog import DEFAULT_MODEL
+from ..errors import OptionInvalid
+from ..records import GenerationKeywords, generation_options
+
+if TYPE_CHECKING:
+    from ..runtime import Runtime
+
+Number = TypeVar("Number", int, float)
+
+
+def add_offline_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="changes nothing: only `models pull` ever opens a connection",
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Which model, and how much it may take. Values stay text here: see _number."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", metavar="NAME|FILE", help=f"catalog name or GGUF file ({DEFAULT_MODEL})")
+    group.add_argument("--budget", metavar="SIZE", help="most memory it may take, such as 2GB or 800MiB")
+    group.add_argument("--context", metavar="N", help="tokens a conversation can hold (up to 4096)")
+    group.add_argument("--threads", metavar="N", help="default: the cores this process may use")
+    add_offline_option(parser)
+
+
+def add_sampling_options(parser: argparse.ArgumentParser) -> None:
+    """How the answer is drawn. What is left out is the model's own default."""
+    group = parser.add_argument_group("answer")
+    group.add_argument("--max-tokens", metavar="N", help="stop after so many tokens")
+    group.add_argument("--temperature", metavar="T", help="0: always the likeliest token")
+    group.add_argument("--top-k", metavar="N", help="draw from the N likeliest; 0: off")
+    group.add_argument("--top-p", metavar="P", help="draw from the likeliest that sum up to P; 1: off")
+    group.add_argument("--min-p", metavar="P", help="leave out what is less than P times the likeliest")
+    group.add_argument("--repeat-penalty", metavar="X", help="above 1: avoid what was said just before")
+    group.add_argument("--seed", metavar="N", help="the same seed gives the same answer")
+
+
+def model_name(args: argparse.Namespace) -> str:
+    return str(args.model or DEFAULT_MODEL)
+
+
+def open_runtime(
+    args: argparse.Namespace, model: str, on_progress: Callable[[float], None] | None = None
+) -> Runtime:
+    """Raises what Runtime.open raises, and OptionInvalid for a value that is not a number."""
+    from ..runtime import Runtime  # here, so that `--help` and `models` need no numpy
+
+    return Runtime.open(
+        model,
+        budget=args.budget,
+        context_tokens=_number(args, "context", int),
+        threads=_number(args, "threads", int),
+        on_progress=on_progress,
+    )
+
+
+def generation_keywords(args: argparse.Namespace) -> GenerationKeywords:
+    """Raises OptionInvalid, before any model is loaded, for a value that is wrong in itself."""
+    keywords = GenerationKeywords(
+        max_tokens=_number(args, "max_tokens", int),
+        temperature=_number(args, "temperature", float),
+        top_k=_number(args, "top_k", int),
+        top_p=_number(args, "top_p", float),
+        min_p=_number(args, "min_p", float),
+        repeat_penalty=_number(args, "repeat_penalty", float),
+        seed=_number(args, "seed", int),
+    )
+    generation_options({}, keywords)
+    return keywords
+
+
+def _number(args: argparse.Namespace, name: str, kind: type[Number]) -> Number | None:
+    """argparse's own conversion would print the whole usage over its message."""
+    text: Any = getattr(args, name)
+    if text is None:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        option = "--" + name.replace("_", "-")
+        raise OptionInvalid(
+            f"{option}: {str(text)[:40]!r} is not {wanted}", hint=f"for example {option} 1", option=name
+        ) from None
