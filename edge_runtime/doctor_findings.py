@@ -84,12 +84,16 @@ def _library_from(found: dict[str, Any]) -> LibraryInfo:
 
 
 def _find_probe(store: StoreFinding, *, again: bool) -> ProbeResult | None:
-    from .probe import probe_result, run_probe
+    from .errors import ModelLoadFailed
+    from .probe import ProbeResult, probe_result, run_probe
 
     names = [model.name for model in store.models]
     if not again or not names:
         return probe_result()
-    return run_probe(locate(DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]).path, force=True)
+    try:
+        return run_probe(locate(DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]).path, force=True)
+    except ModelLoadFailed as error:
+        return ProbeResult(False, False, str(error))
 
 
 def _installed_version(package: str) -> str:

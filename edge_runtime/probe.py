@@ -45,11 +45,19 @@ def build_key() -> str:
     spec = importlib.util.find_spec("llama_cpp")
     override = os.environ.get("LLAMA_CPP_LIB_PATH")
     home = Path(override) if override else Path((spec.origin if spec else None) or ".").parent / "lib"
-    parts = [cpu_fingerprint()]
-    for library in sorted(home.glob("*ggml-cpu*")) + sorted(home.glob("*llama.*")):
+    parts = [cpu_fingerprint(), _gpu_driver()]
+    for library in sorted(home.glob("*ggml*")) + sorted(home.glob("*llama.*")):
         status = library.stat()
         parts.append(f"{library.name} {status.st_size} {status.st_mtime_ns}")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _gpu_driver() -> str:
+    """NVIDIA's, for a build that uses it; empty elsewhere."""
+    try:
+        return Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+    except OSError:
+        return ""
 
 
 def probe_result() -> ProbeResult | None:
@@ -61,12 +69,16 @@ def run_probe(model_path: Path, *, force: bool = False) -> ProbeResult:
     """Load `model_path` and decode one token in a child, unless this build is known already.
 
     Tries with repacked weights first, then without: on virtualized CPUs with AMX
-    a build made with AMX dies at its first matrix product, and only there.
+    a build made with AMX dies at its first matrix product, and only there. Only
+    success is remembered: a crash may have been this file's fault.
+
+    Raises ModelLoadFailed when llama.cpp refuses the file, which says nothing about the build.
     """
     if not force and (known := probe_result()) is not None:
         return known
     result = _try_build(model_path)
-    _remember("builds", build_key(), asdict(result))
+    if result.ok:
+        _remember("builds", build_key(), asdict(result))
     return result
 
 
@@ -77,6 +89,8 @@ def _try_build(model_path: Path) -> ProbeResult:
         if outcome.good:
             detail = "loads and decodes" if use_extra_bufts else f"only without repacked weights ({died})"
             return ProbeResult(True, use_extra_bufts, detail)
+        if not outcome.died:
+            raise _cannot_load(model_path, outcome.detail)
         died = outcome.detail
     return ProbeResult(False, False, died)
 
@@ -93,13 +107,17 @@ def guard_file(model_path: Path, use_extra_bufts: bool) -> None:
         return
     outcome = _run_child({"path": str(model_path), "use_extra_bufts": use_extra_bufts, "decode": False})
     if not outcome.good:
-        raise ModelLoadFailed(
-            f"{model_path}: llama.cpp cannot load it: {outcome.detail}",
-            hint="damaged, or made for a newer llama.cpp; `edge-runtime models verify` checks its bytes",
-            path=str(model_path),
-            stage="guard",
-        )
+        raise _cannot_load(model_path, outcome.detail)
     _remember("files", key, True)
+
+
+def _cannot_load(model_path: Path, detail: str) -> ModelLoadFailed:
+    return ModelLoadFailed(
+        f"{model_path}: llama.cpp cannot load it: {detail}",
+        hint="damaged, or made for a newer llama.cpp; `edge-runtime models verify` checks its bytes",
+        path=str(model_path),
+        stage="guard",
+    )
 
 
 def _file_key(path: Path) -> str:
@@ -111,6 +129,7 @@ def _file_key(path: Path) -> str:
 class _Outcome:
     good: bool
     detail: str
+    died: bool = False  # of a signal, or of hanging; not that llama.cpp refused
 
 
 def _run_child(task: Mapping[str, Any]) -> _Outcome:
@@ -125,12 +144,13 @@ def _run_child(task: Mapping[str, Any]) -> _Outcome:
             command, env=environment, capture_output=True, timeout=_TIME_LIMIT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return _Outcome(False, f"no answer within {_TIME_LIMIT_S:g} s")
+        return _Outcome(False, f"no answer within {_TIME_LIMIT_S:g} s", died=True)
     except OSError as error:
         raise EngineUnavailable(f"a child process cannot be started: {error}") from error
     if done.returncode == 0:
         return _Outcome(True, "")
-    return _Outcome(False, _describe_end(done.returncode, done.stderr.decode(errors="replace")))
+    detail = _describe_end(done.returncode, done.stderr.decode(errors="replace"))
+    return _Outcome(False, detail, died=done.returncode != 1)
 
 
 def _describe_end(return_code: int, stderr: str) -> str:

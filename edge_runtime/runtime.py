@@ -58,6 +58,7 @@ class Runtime:
         context_tokens: int | None = None,
         parallel: int = 1,
         threads: int | None = None,
+        gpu_layers: int | None = None,
         on_progress: Callable[[float], None] | None = None,
     ) -> Runtime:
         """Load a model by catalog name or GGUF path. Never touches a network.
@@ -65,7 +66,8 @@ class Runtime:
         budget: the most memory it may take, "2GB" or bytes; the context shrinks to
         fit, down to 256 tokens. context_tokens: for each of `parallel`
         conversations; default up to 4096. threads: default the physical cores that
-        this process may use. on_progress: called with 0.0 to 1.0 while loading.
+        this process may use. gpu_layers: how many layers a GPU takes, where the build
+        has one; default all, 0 for none. on_progress: called with 0.0 to 1.0 while loading.
 
         Raises ModelNotFound, ModelFileInvalid, ModelUnsupported, ModelLoadFailed,
         MemoryBudgetExceeded, EngineUnavailable or OptionInvalid.
@@ -87,7 +89,11 @@ class Runtime:
         )
         use_extra_bufts = _guard(location.path)
         options = BackendOptions(
-            plan.context_tokens, parallel, _BATCH_TOKENS, use_extra_bufts=use_extra_bufts
+            plan.context_tokens,
+            parallel,
+            _BATCH_TOKENS,
+            use_extra_bufts=use_extra_bufts,
+            gpu_layers=gpu_layers,
         )
         engine = Engine(
             lambda: LlamaBackend(

@@ -10,7 +10,8 @@ extra=${1:-hub}
 # What the set-up depends on; where it says the same as last time, nothing is to be done.
 describe() {
   printf '%s\n' "$root" "${EDGE_RUNTIME_PORTABLE-}" "${EDGE_RUNTIME_BACKEND-}" "${EDGE_RUNTIME_PYTHON-}" \
-    "${CC-}" "${CXX-}" "${CFLAGS-}" "${CXXFLAGS-}" "${LDFLAGS-}" "${CMAKE_ARGS-}"
+    "${CC-}" "${CXX-}" "${CFLAGS-}" "${CXXFLAGS-}" "${LDFLAGS-}" "${CMAKE_ARGS-}" \
+    "${CUDACXX-}" "${CUDAARCHS-}" "${CUDAFLAGS-}" "${CUDAHOSTCXX-}"
   cat "$root/pyproject.toml" "$root/scripts/set_up.py" "$root"/scripts/build_*.py "$root/scripts/engine.cmake"
   grep -m 4 -E '^(model name|flags|Features|CPU part)' /proc/cpuinfo 2>/dev/null || true
 }

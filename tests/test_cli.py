@@ -138,11 +138,13 @@ def test_options_reach_the_engine(device: Device) -> None:
     device.scripts = ["abcdef"]
     sampling = ["--temperature", "0.5", "--top-k", "7", "--top-p", "0.5", "--min-p", "0.1", "--seed", "3"]
     loading = ["--model", "some", "--budget", "2GB", "--context", "512", "--threads", "3", "--offline"]
+    loading += ["--gpu-layers", "0"]
     penalty = ["--repeat-penalty", "1.5", "--max-tokens", "4"]
     assert main(["generate", *sampling, *loading, *penalty, "Hi"]) == 0
     ((model, options),) = device.opened
     options.pop("on_progress")
-    assert (model, options) == ("some", {"budget": "2GB", "context_tokens": 512, "threads": 3})
+    asked = {"budget": "2GB", "context_tokens": 512, "threads": 3, "gpu_layers": 0}
+    assert (model, options) == ("some", asked)
     assert device.backend is not None
     (drawn,) = device.backend.sampling
     assert (drawn.temperature, drawn.top_k, drawn.top_p, drawn.min_p) == (0.5, 7, 0.5, 0.1)

@@ -54,6 +54,15 @@ def test_a_build_that_dies_with_repacked_weights_runs_without_them(
     assert "SIGSEGV" in result.detail
 
 
+def test_a_file_that_is_refused_does_not_condemn_the_build(model: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "odd.gguf"
+    odd.write_bytes(model.read_bytes().replace(b"blk.1.ffn_gate.weight", b"blk.1.ffn_gone.weight"))
+    with pytest.raises(ModelLoadFailed, match="ffn_gate"):
+        run_probe(odd)
+    assert probe_result() is None
+    assert run_probe(model).ok
+
+
 def test_a_build_that_dies_always_is_not_used(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +70,7 @@ def test_a_build_that_dies_always_is_not_used(
     result = run_probe(model)
     assert not result.ok
     assert "SIGILL" in result.detail
+    assert probe_result() is None  # the next file gets its own chance
 
 
 def test_a_file_that_kills_its_reader_is_refused_and_not_remembered(

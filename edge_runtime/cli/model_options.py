@@ -31,6 +31,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--budget", metavar="SIZE", help="most memory it may take, such as 2GB or 800MiB")
     group.add_argument("--context", metavar="N", help="tokens a conversation can hold (up to 4096)")
     group.add_argument("--threads", metavar="N", help="default: the cores this process may use")
+    group.add_argument("--gpu-layers", metavar="N", help="layers a GPU takes (all, if there is one)")
     add_offline_option(parser)
 
 
@@ -61,6 +62,7 @@ def open_runtime(
         budget=args.budget,
         context_tokens=_number(args, "context", int),
         threads=_number(args, "threads", int),
+        gpu_layers=_number(args, "gpu_layers", int),
         on_progress=on_progress,
     )
 

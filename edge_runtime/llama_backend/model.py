@@ -40,6 +40,9 @@ class LlamaModel:
         params.use_extra_bufts = use_extra_bufts
         if gpu_layers is not None:
             params.n_gpu_layers = gpu_layers
+        if gpu_layers == 0:  # or long prompts' matrix products would still go to the GPU
+            params.split_mode, params.main_gpu = self._c.LLAMA_SPLIT_MODE_NONE, -1
+        self.uses_gpu = gpu_layers != 0 and bool(self._c.llama_supports_gpu_offload())
         if no_alloc:  # asserts in any other load mode
             params.no_alloc, params.load_mode = True, self._c.LLAMA_LOAD_MODE_NONE
         if progress is not None:
