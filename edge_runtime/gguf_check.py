@@ -73,11 +73,8 @@ _PER_LAYER = (
 _DRAFT_MODELS = ("eagle3", "dflash")  # these predict part of another model's vocabulary
 
 _BLOCK = re.compile(r"blk\.(\d+)\.")
-_MATRIX = re.compile(
-    r"(token_embd|per_layer_token_embd|output|"
-    r"blk\.\d+\.(attn_(q|k|v|qkv|output)|ffn_(gate|up|down|gate_up)(_exps|_shexp)?))\.weight"
-)
-_ONLY_STORED = frozenset(  # types no matrix multiplication takes
+_TABLE = re.compile(r"tid2eid|d2t")  # lists of token or expert numbers, the only tensors of integers
+_ONLY_STORED = frozenset(  # types that nothing calculates with
     {GgmlType.I8, GgmlType.I16, GgmlType.I32, GgmlType.I64, GgmlType.F64, GgmlType.Q8_1, GgmlType.Q8_K}
 )
 
@@ -186,7 +183,7 @@ def _check_embedding(header: GgufHeader) -> None:
 
 def _check_tensor_types(header: GgufHeader) -> None:
     for tensor in header.tensors:
-        if _MATRIX.fullmatch(tensor.name) and tensor.type in _ONLY_STORED:
+        if tensor.type in _ONLY_STORED and not _TABLE.search(tensor.name):
             raise header.invalid(tensor.name, "a type to calculate with", tensor.type.name)
         norm = tensor.name.endswith(("norm.weight", ".bias")) or tensor.name.startswith("rope_f")
         if norm and len(tensor.shape) == 1 and tensor.type is not GgmlType.F32:

@@ -215,4 +215,8 @@ def _walk(window: NDArray[np.uint8], start: int, count: int) -> tuple[NDArray[np
 
 
 def _shown(found: object) -> str:
-    return f"{found:.0e}".replace("e+", "e") if isinstance(found, int) and found >= 10**9 else str(found)
+    """9123456789 -> '9e9': nobody reads absurd numbers digit by digit."""
+    if not isinstance(found, int) or found < 10**9:
+        return str(found)
+    digits, exponent = f"{found:.0e}".split("e+")
+    return f"{digits}e{int(exponent)}"

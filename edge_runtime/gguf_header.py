@@ -170,8 +170,6 @@ def _read_version(cursor: Cursor) -> int:
         return version
     if version & 0xFFFF == 0 and version:  # 3 as a big-endian machine writes it
         raise cursor.unsupported("is big-endian; only little-endian files can be used", version)
-    if version == 1:
-        raise cursor.unsupported("is GGUF version 1; versions 2 and 3 can be used", version)
     raise cursor.unsupported(f"is GGUF version {version}; versions 2 and 3 can be used", version)
 
 

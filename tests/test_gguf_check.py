@@ -400,6 +400,7 @@ def one_tensor(tmp_path: Path, name: str, shape: tuple[int, ...], kind: GgmlType
         ("token_embd.weight", (32, 2), GgmlType.Q8_1, False),
         ("blk.0.ffn_down_exps.weight", (32, 2, 2), GgmlType.BF16, True),
         ("blk.0.ffn_down_exps.weight", (32, 2, 2), GgmlType.I32, False),
+        ("blk.0.ssm_out.weight", (32, 2), GgmlType.I32, False),
         ("blk.0.ffn_gate_tid2eid.weight", (32, 2), GgmlType.I32, True),
         ("blk.0.attn_norm.weight", (32,), GgmlType.F32, True),
         ("blk.0.attn_norm.weight", (32,), GgmlType.F16, False),

@@ -367,6 +367,18 @@ def test_absurd_values_are_refused_without_making_room_for_them(tmp_path: Path, 
     assert peak < 3 * 2**20  # one read of 1 MiB, and the test itself
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("tensors", "at byte 8: expected at most 100000 tensors, found 1e9"),
+        ("keys", "at byte 16: expected at most 20000 metadata keys, found 1e18"),
+        ("strings", "at byte 41: expected at most 4000000 strings in k, found 1e18"),
+    ],
+)
+def test_absurd_counts_name_the_limit(tmp_path: Path, name: str, words: str) -> None:
+    assert words in str(damage(tmp_path, ABSURD[name]))
+
+
 def test_a_damaged_string_names_its_place_in_the_list(tmp_path: Path) -> None:
     good = gguf_bytes({"list": ["ab", "cd", "ef"]})
     error = damage(tmp_path, good.replace(gguf_string("cd"), struct.pack("<Q", 2**50) + b"cd"))
