@@ -124,8 +124,7 @@ class TokenLogprob:
     top: tuple[tuple[int, str, float], ...] = ()  # (token_id, text, logprob), likeliest first
 
 
-@dataclass(frozen=True)
-class TextPiece:
+class TextPiece(NamedTuple):
     """A part of the answer, in order. `text` never ends inside a character."""
 
     text: str

@@ -107,11 +107,10 @@ def test_top_ids_holds_every_one_of_the_largest(size: int, count: int, rng: np.r
 
 def test_the_remembered_floor_never_loses_a_candidate(rng: np.random.Generator) -> None:
     """Rows whose level jumps up and down: the floor of the row before is of no use there."""
-    find = CandidateFinder(SamplingOptions(top_k=50))
+    finder = CandidateFinder(SamplingOptions(top_k=50))
     for level in (0.0, 40.0, -40.0, -40.0, 0.0, 3.0, -3.0, 0.0, 0.0, 0.0):
         logits = rng.normal(level, 3, 30_000).astype(np.float32)
-        ids = find(logits)
-        assert ids is not None
+        ids = finder.find(logits)
         assert set(np.argsort(logits)[-50:]) <= set(ids.tolist())
 
 
@@ -122,7 +121,15 @@ def test_nucleus_is_the_smallest_that_reaches_the_share() -> None:
     assert nucleus_ids(logits, 0.0).tolist() == [1]
 
 
-@pytest.mark.parametrize("options", [{"temperature": 0.0}, {"top_k": 40}, {"top_k": 0, "min_p": 0.1}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": 0.0},
+        {"top_k": 40},
+        {"top_k": 0, "min_p": 0.1},
+        {"top_k": 0, "top_p": 1.0, "min_p": 0.0},
+    ],
+)
 def test_logits_that_are_not_numbers_end_in_our_error(options: dict[str, Any]) -> None:
     sampler = LlamaSampler(None, SamplingOptions(**options), None, SEED)  # type: ignore[arg-type]
     with pytest.raises(BackendFailed, match="not numbers"):

@@ -14,8 +14,6 @@ from ..records import FinishReason, Reply, TextPiece, Timings, TokenLogprob, Usa
 from .request import Finished, Ticket
 from .text import TextAssembler
 
-_MOST_SAMPLES = 4096  # of the time between two decodes; the median needs no more
-
 
 class Job:
     def __init__(self, ticket: Ticket, tokens: list[int], cached_tokens: int, backend: Backend) -> None:
@@ -26,6 +24,7 @@ class Job:
         self.next_tokens: tuple[int, ...] = ()  # drawn, not yet evaluated; one, once it answers
         self.completion_tokens = 0
         self._options, self._backend = options, backend
+        self._emit, self._token_text = ticket.request.emit, backend.token_text
         self._max_tokens = options.max_tokens or -1
         self._wants_logprobs = options.top_logprobs is not None
         self._sampler = backend.make_sampler(
@@ -40,16 +39,7 @@ class Job:
         self._spelled: list[bytes] = []  # each token sent, control tokens spelled out
         self._last_token = -1  # of these
         self._started_s = self._first_token_s = self._last_token_s = time.perf_counter()
-        self._pauses_s = array("d")
-
-    @property
-    def decoding(self) -> bool:
-        return bool(self.next_tokens)
-
-    def note_pause(self, pause_s: float) -> None:
-        """How long the model stood still between two decodes."""
-        if len(self._pauses_s) < _MOST_SAMPLES:
-            self._pauses_s.append(pause_s)
+        self.pauses_s = array("d")  # how long the model stood still between two decodes
 
     def advance(self, logits: Float32Array, decoded_s: float, *, is_last: bool) -> FinishReason | None:
         """Draw the next token and send what it says. Returns why to stop, or None.
@@ -62,7 +52,7 @@ class Job:
         self.completion_tokens += 1
         if self.completion_tokens == 1:
             self._first_token_s = decoded_s
-        text = self._backend.token_text(token)
+        text = self._token_text(token)
         if text.is_end and not self._options.ignore_end:
             return FinishReason.STOP
         self._spelled.append(text.spelled)
@@ -81,11 +71,12 @@ class Job:
         if not text:
             return
         self._text.append(text)
-        pending = tuple(self._pending_logprobs)
-        if pending:
+        pending: tuple[TokenLogprob, ...] = ()
+        if self._pending_logprobs:
+            pending = tuple(self._pending_logprobs)
             self._logprobs.extend(pending)
             self._pending_logprobs.clear()
-        self.ticket.request.emit(TextPiece(text, pending))
+        self._emit(TextPiece(text, pending))
 
     def _describe(self, logits: Float32Array, token: int, piece: bytes) -> TokenLogprob:
         top_count = self._options.top_logprobs or 0
@@ -128,7 +119,7 @@ class Job:
             time_to_first_token_s=self._first_token_s - self.ticket.submitted_s,
             prefill_tokens_per_s=_rate(len(self.tokens) - self.cached_tokens, prefill_s),
             decode_tokens_per_s=_rate(self.completion_tokens - 1, decode_s),
-            between_decodes_us=statistics.median(self._pauses_s) * 1e6 if self._pauses_s else 0.0,
+            between_decodes_us=statistics.median(self.pauses_s) * 1e6 if self.pauses_s else 0.0,
         )
 
     def tokens_left(self, evaluated_tokens: int) -> tuple[int, ...]:

@@ -103,12 +103,12 @@ class Worker:
     def _compose(self) -> None:
         """One token for everybody who is answering, and as much of the prompts as the step holds."""
         jobs = [(slot, slot.job) for slot in self.slots if slot.job]
-        self._active = [slot for slot, job in jobs if job.decoding]
+        self._active = [slot for slot, job in jobs if job.next_tokens]
         room = self._backend.batch_tokens - len(self._active)
         if self._active:
             room = min(room, _PREFILL_BESIDE_OTHERS_TOKENS)
         for slot, job in jobs:
-            if not job.decoding and room > 0:
+            if not job.next_tokens and room > 0:
                 start = len(slot.tokens)
                 slot.chunk.first_position = start
                 slot.chunk.tokens = job.tokens[start : start + room]
@@ -150,8 +150,8 @@ class Worker:
     def _advance(self, slot: Slot, chunk_index: int, pause_s: float) -> None:
         job = slot.job
         assert job is not None
-        if job.decoding:
-            job.note_pause(pause_s)
+        if job.next_tokens:
+            job.pauses_s.append(pause_s)
         else:
             self.unsettled = True  # from now on one token a step
         position = len(slot.tokens)
@@ -199,7 +199,7 @@ class Worker:
 
     def _restart(self, slot: Slot) -> None:
         slot.forget(self._backend)
-        if slot.job and slot.job.decoding:  # its answer cannot be evaluated again from the prompt alone
+        if slot.job and slot.job.next_tokens:  # its answer cannot be evaluated again from the prompt alone
             self._fail(slot, BackendFailed("another request's cancellation lost this one", session_good=True))
 
     def _make_room(self) -> None:

@@ -17,6 +17,7 @@ Int64Array = NDArray[np.int64]
 
 _SMALL_VOCABULARY = 8192
 _MOST_BLOCKS = 4096
+_STEP = np.float32(0.25)  # of the remembered floor; a float of Python's would cost a conversion
 
 
 class CandidateFinder:
@@ -30,39 +31,40 @@ class CandidateFinder:
     """
 
     def __init__(self, sampling: SamplingOptions) -> None:
-        self._sampling = sampling
-        self._floor = np.inf  # no guess yet
+        self._sampling, self._count = sampling, sampling.top_k
+        self._floor = np.float32(np.inf)  # no guess yet
         self._mask = np.empty(0, np.bool_)
 
-    def __call__(self, logits: Float32Array) -> Int64Array | None:
-        """(n,) -> ids; None when that may be all of them. Penalties have been applied already.
+    def find(self, logits: Float32Array) -> Int64Array:
+        """(n,) -> ids; none when the logits are not numbers. Penalties have been applied already.
 
         In the order in which llama.cpp's chain would hold them, which decides what
         a random number lands on.
         """
-        sampling = self._sampling
-        if sampling.top_k > 0:
-            return self._top(logits, sampling.top_k)
+        count, sampling = self._count, self._sampling
+        if count > 0:
+            return self._find_top(logits, count)
         if sampling.top_p < 1:
             return nucleus_ids(logits, sampling.top_p)
         if sampling.min_p > 0:
             # A hair more than min-p asks for: llama.cpp makes the exact cut itself.
             return np.flatnonzero(logits >= logits.max() + np.float32(np.log(sampling.min_p)) - 1e-3)
-        return None
+        return np.arange(len(logits)) if not np.isnan(logits.max()) else np.arange(0)
 
-    def _top(self, logits: Float32Array, count: int) -> Int64Array:
+    def _find_top(self, logits: Float32Array, count: int) -> Int64Array:
         if len(self._mask) != len(logits):
             self._mask = np.empty(len(logits), np.bool_)
         # Into an array of our own: a new one of 262,144 bytes means fresh pages each time.
-        ids: Int64Array = np.greater_equal(logits, self._floor, out=self._mask).nonzero()[0]
+        np.greater_equal(logits, self._floor, self._mask)
+        ids: Int64Array = self._mask.nonzero()[0]
         found = len(ids)
         if found < count:
             ids = top_ids(logits, count)
-            self._floor = float(logits[ids].min()) - 0.5 if len(ids) else np.inf
-        elif found < 2 * count:
-            self._floor -= 0.25
-        elif found > 4 * count:
-            self._floor += 0.25 if found < 32 * count else 2.0
+            self._floor = logits[ids].min() - _STEP - _STEP if len(ids) else np.float32(np.inf)
+        elif found < count + count // 2:
+            self._floor -= _STEP
+        elif found > 3 * count:
+            self._floor += _STEP if found < 32 * count else 8 * _STEP
         return ids
 
 

@@ -113,11 +113,12 @@ class LlamaContext:
             if end - row == 1:  # the common case, without numpy's slices
                 self._tokens[row] = tokens[0]
                 self._positions[row] = chunk.first_position
+                self._sequences[row] = chunk.sequence
             else:
                 self._tokens[row:end] = tokens
                 self._positions[row:end] = range(chunk.first_position, chunk.first_position + end - row)
+                self._sequences[row:end] = chunk.sequence
                 self._wants_logits[row:end] = all_rows
-            self._sequences[row:end] = chunk.sequence
             self._wants_logits[end - 1] = chunk.wants_logits
             self._last_rows.append(end - 1)
             row = end

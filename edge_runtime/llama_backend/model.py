@@ -66,6 +66,7 @@ class LlamaModel:
         self.trained_context_tokens = int(self._c.llama_model_n_ctx_train(self.pointer))
         self.embedding_length = int(self._c.llama_model_n_embd_out(self.pointer))
         self._token_texts: dict[int, TokenText] = {}
+        self._bind_fast_calls()
 
     def metadata(self, key: str) -> str:
         """A scalar of the file's metadata as text; empty when absent. "{arch}" is filled in."""
@@ -98,19 +99,28 @@ class LlamaModel:
         """What a token stands for; read from llama.cpp once, when it first comes up."""
         known = self._token_texts.get(token)
         if known is None:
-            is_end = bool(self._c.llama_vocab_is_eog(self._open_vocabulary(), token))
-            known = TokenText(self._read_piece(token, False), self._read_piece(token, True), is_end)
+            vocabulary = self._open_vocabulary()
+            shown = self._read_piece(vocabulary, token, False)
+            spelled = shown or self._read_piece(vocabulary, token, True)
+            known = TokenText(shown, spelled, self._is_end(vocabulary, token))
             self._token_texts[token] = known
         return known
 
-    def _read_piece(self, token: int, special: bool) -> bytes:
-        room = 64
-        while True:
-            buffer = ctypes.create_string_buffer(room)
-            length = self._c.llama_token_to_piece(self._open_vocabulary(), token, buffer, room, 0, special)
-            if length >= 0:
-                return buffer.raw[:length]
-            room = -length
+    def _read_piece(self, vocabulary: object, token: int, special: bool) -> bytes:
+        length = self._to_piece(vocabulary, token, self._piece, len(self._piece), 0, special)
+        if length < 0:
+            self._piece = ctypes.create_string_buffer(-length)
+            return self._read_piece(vocabulary, token, special)
+        return ctypes.string_at(self._piece, length)
+
+    def _bind_fast_calls(self) -> None:
+        """A new token is looked up between two decodes: without giving up the GIL, as in LlamaContext."""
+        integer, pointer, flag = ctypes.c_int32, ctypes.c_void_p, ctypes.c_bool
+        library = self._c._lib
+        to_piece = ctypes.PYFUNCTYPE(integer, pointer, integer, ctypes.c_char_p, integer, integer, flag)
+        self._to_piece = to_piece(("llama_token_to_piece", library))
+        self._is_end = ctypes.PYFUNCTYPE(flag, pointer, integer)(("llama_vocab_is_eog", library))
+        self._piece: ctypes.Array[ctypes.c_char] = ctypes.create_string_buffer(256)
 
     def is_control(self, token: int) -> bool:
         return bool(self._c.llama_vocab_is_control(self._open_vocabulary(), token))

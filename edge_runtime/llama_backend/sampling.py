@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 from collections import deque
 from typing import Any
 
@@ -17,6 +18,9 @@ from .model import LlamaModel
 
 # The layout of llama_token_data (include/llama.h).
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+# llama_token_data_array behind its pointer: size, selected, sorted; written in one call.
+_write_state = struct.Struct("@Nq?").pack_into
+_STATE_OFFSET = ctypes.sizeof(ctypes.c_void_p)
 _GRAMMAR_WIDTHS = (64, 2048)  # how many candidates to try before all of them
 
 
@@ -32,7 +36,7 @@ class LlamaSampler:
         self._greedy, self._penalizes = sampling.greedy, sampling.penalizes
         self._array = self._c.llama_token_data_array()
         self._array_reference = ctypes.byref(self._array)
-        self._find_candidates = CandidateFinder(sampling)
+        self._candidates = CandidateFinder(sampling)
         self._make_table(1024)
         self._apply = _apply_function(self._c)
         self._grammar = _make_grammar(model, grammar) if grammar is not None else None
@@ -46,9 +50,6 @@ class LlamaSampler:
         if self._penalizes:
             penalize(logits, self._recent_counts, self._sampling)
         token = self._choose(logits)
-        logit = logits[token]
-        if logit != logit:  # only NaN differs from itself
-            raise BackendFailed("the model produced logits that are not numbers", session_good=True)
         if self._grammar is not None:
             token = self._obey_grammar(logits, token)
         if self._penalizes:
@@ -58,12 +59,13 @@ class LlamaSampler:
     def _choose(self, logits: Float32Array) -> int:
         """(n,) -> index into it: the largest, or one drawn by the chain."""
         if self._greedy:
-            return int(logits.argmax())
-        ids = self._find_candidates(logits)
-        if ids is None:
-            ids = np.arange(len(logits))
-        elif not len(ids):  # comparisons with NaN are all false
-            return int(logits.argmax())
+            index = int(logits.argmax())
+            if logits[index] != logits[index]:  # only NaN differs from itself
+                raise _not_numbers()
+            return index
+        ids = self._candidates.find(logits)
+        if not len(ids):  # comparisons with NaN are all false
+            raise _not_numbers()
         self._fill(logits, ids)
         self._apply(self._chain, self._array_reference)
         return int(self._ids[self._array.selected])
@@ -75,8 +77,7 @@ class LlamaSampler:
             self._make_table(count)
         self._ids[:count] = ids
         self._logits[:count] = logits[ids]
-        array = self._array
-        array.size, array.selected, array.sorted = count, -1, False
+        _write_state(self._array, _STATE_OFFSET, count, -1, False)
 
     def _make_table(self, rows: int) -> None:
         table = np.zeros(rows, _CANDIDATE)
@@ -131,6 +132,10 @@ class LlamaSampler:
             if sampler is not None:
                 self._c.llama_sampler_free(sampler)
         self._chain = self._grammar = None
+
+
+def _not_numbers() -> BackendFailed:
+    return BackendFailed("the model produced logits that are not numbers", session_good=True)
 
 
 def _apply_function(c: Any) -> Any:
