@@ -66,6 +66,7 @@ class LlamaModel:
         self.trained_context_tokens = int(self._c.llama_model_n_ctx_train(self.pointer))
         self.embedding_length = int(self._c.llama_model_n_embd_out(self.pointer))
         self._token_texts: dict[int, TokenText] = {}
+        self._piece: ctypes.Array[ctypes.c_char] = ctypes.create_string_buffer(256)
         self._bind_fast_calls()
 
     def metadata(self, key: str) -> str:
@@ -120,7 +121,6 @@ class LlamaModel:
         to_piece = ctypes.PYFUNCTYPE(integer, pointer, integer, ctypes.c_char_p, integer, integer, flag)
         self._to_piece = to_piece(("llama_token_to_piece", library))
         self._is_end = ctypes.PYFUNCTYPE(flag, pointer, integer)(("llama_vocab_is_eog", library))
-        self._piece: ctypes.Array[ctypes.c_char] = ctypes.create_string_buffer(256)
 
     def is_control(self, token: int) -> bool:
         return bool(self._c.llama_vocab_is_control(self._open_vocabulary(), token))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from .models import THREADS
 from .table import Row
 
 _MODEL = "smollm2-135m-instruct"
@@ -25,13 +26,16 @@ _DEFAULT_SPIN_COUNT = "300000"  # GNU OpenMP's own, when OMP_WAIT_POLICY is not 
 
 
 def measure(repeat: int) -> list[Row]:
+    """Alone, and beside as many busy processes as there are cores, and twice as many."""
     rows = [_compare("alone", repeat, 0.95)]
-    busy = subprocess.Popen([sys.executable, "-c", _BUSY])
-    try:
-        rows.append(_compare("beside one busy process", repeat, 1.0))
-    finally:
-        busy.kill()
-        busy.wait()
+    for count in (THREADS, 2 * THREADS):
+        busy = [subprocess.Popen([sys.executable, "-c", _BUSY]) for _ in range(count)]
+        try:
+            rows.append(_compare(f"beside {count} busy processes", repeat, 1.2))
+        finally:
+            for process in busy:
+                process.kill()
+                process.wait()
     return rows
 
 
@@ -40,7 +44,7 @@ def _compare(where: str, repeat: int, least: float) -> Row:
     ours, default = (statistics.median(speeds) for speeds in zip(*pairs, strict=True))
     ratio = statistics.median(a / b for a, b in pairs)
     note = f"{ours:.1f} against {default:.1f} tokens/s"
-    return Row(f"{_MODEL}, {where}: ours / OpenMP's default spinning", ratio, "", least=least, note=note)
+    return Row(f"smollm2, {where}: ours / OpenMP's default", ratio, "", least=least, note=note)
 
 
 def _tokens_per_s(spin_count: str | None) -> float:
