@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import MemoryBudgetExceeded
+from .gguf_attention import sliding_layers
 from .gguf_header import GgufHeader
 from .units import format_bytes
 
@@ -124,25 +125,13 @@ def kv_cache_bytes(header: GgufHeader, cells: int, batch_tokens: int) -> int:
     )
     kv_heads = _per_layer(header.hyperparameter("attention.head_count_kv"), layers, heads)
     window = _count(header, "attention.sliding_window")
-    windowed_cells = min(cells, window + batch_tokens) if window else cells
+    windowed_cells = min(cells, window + batch_tokens)
+    windowed = sliding_layers(header) or [False] * layers
     sizes = (
-        kv_heads[layer] * widths * _F16_BYTES * (windowed_cells if _is_windowed(header, layer) else cells)
+        kv_heads[layer] * widths * _F16_BYTES * (windowed_cells if windowed[layer] else cells)
         for layer in range(own_layers)
     )
     return int(sum(sizes))
-
-
-def _is_windowed(header: GgufHeader, layer: int) -> bool:
-    """Gemma 3 has five layers with a window for each global one, Gemma 3n four; others say so themselves."""
-    pattern = header.hyperparameter("attention.sliding_window_pattern")
-    if isinstance(pattern, np.ndarray):
-        return bool(pattern[layer]) if layer < len(pattern) else False
-    every = (
-        pattern
-        if isinstance(pattern, int)
-        else {"gemma3": 6, "gemma3n": 5, "gemma2": 2}.get(header.architecture or "", 0)
-    )
-    return bool(every) and (layer + 1) % int(every) != 0
 
 
 def _count(header: GgufHeader, key: str, default: int = 0) -> int:
