@@ -11,13 +11,18 @@ class TextAssembler:
 
     def __init__(self, stop: Sequence[str]) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._inside_character = False
         self._stop = tuple(stop)
         self._held = ""
         self.stopped = False
 
     def push(self, piece: bytes) -> str:
         """Text that is now certain. Sets `stopped` once a stop string is complete."""
-        return self._release(self._decoder.decode(piece))
+        if piece.isascii() and not self._inside_character:  # most are; this spares the decoder
+            return self._release(piece.decode("ascii"))
+        text = self._decoder.decode(piece)
+        self._inside_character = bool(self._decoder.getstate()[0])
+        return self._release(text)
 
     def finish(self) -> str:
         """What was held back, at the end: an unfinished character becomes U+FFFD."""
@@ -27,8 +32,10 @@ class TextAssembler:
         return text
 
     def _release(self, text: str) -> str:
-        if not self._stop or self.stopped:
-            return "" if self.stopped else text
+        if not self._stop:
+            return text
+        if self.stopped:
+            return ""
         self._held += text
         found = [at for at in (self._held.find(stop) for stop in self._stop) if at >= 0]
         if found:
