@@ -17,8 +17,8 @@ from ..errors import EngineUnavailable
 
 _LOG_LINES_KEPT = 20
 _log_lines: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
-# 1000 turns cost nothing on an idle machine, against the default of 300,000; beside two busy
-# processes on two cores a token takes half as long, beside four a quarter (scripts/bench.sh contention).
+# 1000 turns cost nothing on an idle machine, against the default of 300,000; beside two or four
+# busy processes on two cores, decoding is two to four times faster (scripts/bench.sh contention).
 _SPIN_COUNT = "1000"
 _WORTH_KEEPING = (3, 4)  # warnings and errors; source: enum ggml_log_level
 _DEVICE_KINDS = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}
