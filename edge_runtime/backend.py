@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .records import SamplingOptions, TokenText
+from .residency import ResidencyKeeper, ResidencyLayout
 
 Float32Array = NDArray[np.float32]
 
@@ -50,6 +51,7 @@ class Backend(Protocol):
     batch_tokens: int  # most tokens in one step
     state_key: bytes  # names the model and library that a saved state belongs to
     window_tokens: int  # sliding attention window; 0: none
+    keeper: ResidencyKeeper | None  # of the pages of its weights
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]: ...
     def token_text(self, token: int) -> TokenText: ...
@@ -76,5 +78,7 @@ class BackendOptions:
     max_sequences: int = 1
     batch_tokens: int = 512
     threads: int | None = None
-    use_extra_bufts: bool = True  # repacked weights: faster prefill, a second copy of some tensors
+    use_extra_bufts: bool = True  # repacked weights: faster, a copy of some tensors in another order
     gpu_layers: int | None = None
+    kv_type: str = "f16"  # of the key and value cache: "f16", "q8_0" or "q4_0"
+    residency: ResidencyLayout | None = None  # None: the mapping is left to the system

@@ -14,7 +14,7 @@ import numpy as np
 from .gguf_header import GgufHeader
 from .process_memory import PeakSampler
 from .records import Reply, Timings
-from .report import reply_report
+from .report import RuntimeFigures, reply_report
 from .runtime import Runtime
 
 _WORDS = (
@@ -52,9 +52,9 @@ def run_bench(
             if run > 0:
                 replies.append(reply)
                 on_run(run, reply)
-        load_s, read_bytes = runtime.load_s, bytes_read_per_token(header_of(runtime))
+        figures, read_bytes = RuntimeFigures.of(runtime), bytes_read_per_token(header_of(runtime))
     return BenchResult(
-        report=reply_report(_median_reply(replies), load_s, peaks),
+        report=reply_report(_median_reply(replies), figures, peaks),
         decode_ceiling_tokens_per_s=memory_bandwidth_bytes_per_s() / read_bytes,
         decode_runs_tokens_per_s=tuple(reply.timings.decode_tokens_per_s for reply in replies),
     )

@@ -87,6 +87,52 @@ def _peak_resident_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024  # bytes on macOS, KiB elsewhere
 
 
+def resident_kinds(*, proc: Path = _PROC) -> tuple[int, int] | None:
+    """Anonymous and file-backed resident bytes of this process now; None off Linux.
+
+    As PeakSampler sees them, and as cheaply.
+    """
+    try:
+        return _kinds((proc / "self" / "status").read_text())
+    except (OSError, KeyError):
+        return None
+
+
+def _kinds(status: str) -> tuple[int, int]:
+    """Shared memory without a file counts as anonymous."""
+    kib = _kib_columns(status)
+    return (kib["RssAnon"] + kib["RssShmem"]) * 1024, kib["RssFile"] * 1024
+
+
+def mapped_bytes(start: int, end: int, *, proc: Path = _PROC) -> int | None:
+    """Resident bytes of this process's maps that lie between two addresses; None off Linux.
+
+    Reads all of smaps: some milliseconds.
+    """
+    try:
+        lines = (proc / "self" / "smaps").read_text().splitlines()
+    except OSError:
+        return None
+    total_kib, inside = 0, False
+    for line in lines:
+        words = line.split()
+        if "-" in words[0] and not words[0].endswith(":"):
+            first, last = (int(text, 16) for text in words[0].split("-"))
+            inside = start <= first and last <= end
+        elif inside and words[0] == "Rss:":
+            total_kib += int(words[1])
+    return total_kib * 1024
+
+
+def device_read_bytes(io: Path = Path("/proc/self/io")) -> int | None:
+    """What this process has had read from storage so far, page faults and read-ahead included."""
+    try:
+        text = io.read_text()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("read_bytes")), None)
+
+
 class PeakSampler:
     """Watches a process while a `with` block runs and keeps the highest values seen.
 
@@ -137,9 +183,8 @@ class PeakSampler:
         if self._descriptor is None:
             return False
         try:
-            kib = _kib_columns(os.pread(self._descriptor, _STATUS_BYTES, 0).decode("ascii", "replace"))
-            anonymous_bytes = (kib["RssAnon"] + kib["RssShmem"]) * 1024
-            file_bytes = kib["RssFile"] * 1024
+            status = os.pread(self._descriptor, _STATUS_BYTES, 0).decode("ascii", "replace")
+            anonymous_bytes, file_bytes = _kinds(status)
         except (OSError, KeyError):
             return False
         self.peak_anonymous_bytes = max(self.peak_anonymous_bytes or 0, anonymous_bytes)

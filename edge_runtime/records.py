@@ -144,6 +144,21 @@ class Timings:
     prefill_tokens_per_s: float  # evaluated (not cached) prompt tokens; 0 when there were none
     decode_tokens_per_s: float  # 0 when fewer than two tokens came
     between_decodes_us: float  # median time from one llama_decode's return to the next call
+    reread_bytes_per_token: float = (
+        0.0  # what decoding read from storage: rows, streamed weights, evicted pages
+    )
+
+
+@dataclass(frozen=True)
+class MemoryUsage:
+    """Resident bytes of the whole process; 0 where the system does not tell."""
+
+    budget_bytes: int | None
+    anonymous_bytes: int
+    file_bytes: int
+    peak_bytes: int  # of both together, since the model was opened; sampled
+    locked_bytes: int  # of the weights
+    ple_resident_bytes: int  # of the tables that are looked up row by row
 
 
 @dataclass(frozen=True)

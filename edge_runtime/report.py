@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .records import Reply
+from .records import MemoryUsage, Reply
 
 if TYPE_CHECKING:
     from .process_memory import PeakSampler
+    from .runtime import Runtime
 
 
-def reply_report(reply: Reply, load_s: float, peaks: PeakSampler) -> dict[str, Any]:
-    """These keys are a promise: add none, rename none.
+@dataclass(frozen=True)
+class RuntimeFigures:
+    """What a report says of the runtime, taken while it was open."""
+
+    load_s: float
+    plan: dict[str, Any]  # as `edge-runtime plan --json`
+    usage: MemoryUsage
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> RuntimeFigures:
+        return cls(runtime.load_s, runtime.plan.as_json(), runtime.memory_usage())
+
+
+def reply_report(reply: Reply, figures: RuntimeFigures, peaks: PeakSampler) -> dict[str, Any]:
+    """These keys are a promise: rename none.
 
     The peaks are those of this process since `peaks` was entered, Python and libraries
     included; None where the system does not tell the kinds apart.
@@ -26,7 +41,7 @@ def reply_report(reply: Reply, load_s: float, peaks: PeakSampler) -> dict[str, A
             "completion_tokens": usage.completion_tokens,
         },
         "timings": {
-            "load_s": load_s,
+            "load_s": figures.load_s,
             "time_to_first_token_s": timings.time_to_first_token_s,
             "prefill_tokens_per_s": timings.prefill_tokens_per_s,
             "decode_tokens_per_s": timings.decode_tokens_per_s,
@@ -35,5 +50,9 @@ def reply_report(reply: Reply, load_s: float, peaks: PeakSampler) -> dict[str, A
         "memory": {
             "peak_anonymous_bytes": peaks.peak_anonymous_bytes,
             "peak_file_bytes": peaks.peak_file_bytes,
+            "reread_bytes_per_token": timings.reread_bytes_per_token,
+            "locked_bytes": figures.usage.locked_bytes,
+            "ple_resident_bytes": figures.usage.ple_resident_bytes,
         },
+        "plan": figures.plan,
     }

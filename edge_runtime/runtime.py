@@ -13,16 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .catalog import ModelLocation, locate
-from .device import default_threads
-from .engine import Engine, GenerationRequest, Ticket
+from .engine import GenerationRequest, Ticket
 from .engine.request import Event
-from .errors import EngineUnavailable, OptionInvalid
+from .errors import OptionInvalid
 from .gguf_check import check_header
 from .gguf_header import GgufHeader, read_header
-from .memory import MemoryPlan, choose_context
-from .probe import guard_file, run_probe
+from .opening import Opened, Wish, budget_exceeded, open_engine, plan_options
 from .prompt import ChatTemplate, fit_messages, plain_text
-from .records import ContextPolicy, GenerationOptions, Message, Reply, generation_options
+from .records import ContextPolicy, GenerationOptions, MemoryUsage, Message, Reply, generation_options
 from .stream import ReplyStream
 from .units import parse_bytes
 
@@ -32,21 +30,20 @@ if TYPE_CHECKING:
     from .llama_backend import LlamaBackend
     from .records import GenerationKeywords
 
-_BATCH_TOKENS = 512
 _LEAST_ANSWER_TOKENS = 16
 
 
 class Runtime:
     """One open model. Safe to use from several threads; `close()` or `with` frees everything."""
 
-    def __init__(self, engine: Engine, location: ModelLocation, header: GgufHeader, plan: MemoryPlan) -> None:
+    def __init__(self, opened: Opened, location: ModelLocation, header: GgufHeader) -> None:
         """Runtime.open() is the way in."""
-        self._engine = engine
-        self._backend: LlamaBackend = engine.backend  # type: ignore[assignment]
+        self._engine, self._monitor = opened.engine, opened.monitor
+        self._backend: LlamaBackend = opened.engine.backend  # type: ignore[assignment]
         self._defaults = dict(location.manifest.sampling) if location.manifest else {}
         self._template = _read_template(header, self._backend)
         self._bos_text = self._backend.special_text("bos")
-        self.model_name, self.model_path, self.plan = location.name, location.path, plan
+        self.model_name, self.model_path, self.plan = location.name, location.path, opened.plan
         self.load_s = 0.0
 
     @classmethod
@@ -56,54 +53,61 @@ class Runtime:
         *,
         budget: str | int | None = None,
         context_tokens: int | None = None,
+        kv_type: str | None = None,
+        micro_batch_tokens: int | None = None,
+        repack: bool | None = None,
+        ple: str | None = None,
         parallel: int = 1,
         threads: int | None = None,
         gpu_layers: int | None = None,
+        residency: bool = True,
         on_progress: Callable[[float], None] | None = None,
     ) -> Runtime:
         """Load a model by catalog name or GGUF path. Never touches a network.
 
-        budget: the most memory it may take, "2GB" or bytes; the context shrinks to
-        fit, down to 256 tokens. context_tokens: for each of `parallel`
-        conversations; default up to 4096. threads: default the physical cores that
-        this process may use. gpu_layers: how many layers a GPU takes, where the build
-        has one; default all, 0 for none. on_progress: called with 0.0 to 1.0 while loading.
+        budget: the most memory it may take, "2GB" or bytes; default what is safe on this
+        device now. What is left out is chosen so that it fits: see `edge-runtime plan`.
+
+        context_tokens: for each of `parallel` conversations; default up to 4096. kv_type:
+        "f16", "q8_0" or "q4_0". micro_batch_tokens: how many tokens of a prompt are evaluated
+        at once. repack: weights in the order that this processor likes best. ple: where
+        per-layer embeddings live, "cache", "mapped" or "resident". threads: default the
+        physical cores that this process may use. gpu_layers: how many layers a GPU takes,
+        where the build has one; default all, 0 for none. residency: False leaves all pages to
+        the system. on_progress: called with 0.0 to 1.0 while loading.
 
         Raises ModelNotFound, ModelFileInvalid, ModelUnsupported, ModelLoadFailed,
         MemoryBudgetExceeded, EngineUnavailable or OptionInvalid.
         """
-        from .backend import BackendOptions
-        from .llama_backend import LlamaBackend
-
         started_s = time.perf_counter()
-        _require_positive(context_tokens=context_tokens, parallel=parallel, threads=threads)
+        _require_positive(
+            context_tokens=context_tokens,
+            micro_batch_tokens=micro_batch_tokens,
+            parallel=parallel,
+            threads=threads,
+        )
+        wish = Wish(
+            plan_options(
+                context_tokens=context_tokens,
+                kv_type=kv_type,
+                micro_batch_tokens=micro_batch_tokens,
+                repack=repack,
+                ple=ple,
+                parallel=parallel,
+                threads=threads,
+            ),
+            None if budget is None else parse_bytes(budget),
+            gpu_layers,
+            residency,
+        )
         location = locate(model)
         header = read_header(location.path)
         check_header(header)
-        plan = choose_context(
-            header,
-            None if budget is None else parse_bytes(budget),
-            context_tokens=context_tokens,
-            max_sequences=parallel,
-            batch_tokens=_BATCH_TOKENS,
-        )
-        use_extra_bufts = _guard(location.path)
-        options = BackendOptions(
-            plan.context_tokens,
-            parallel,
-            _BATCH_TOKENS,
-            use_extra_bufts=use_extra_bufts,
-            gpu_layers=gpu_layers,
-        )
-        engine = Engine(
-            lambda: LlamaBackend(
-                location.path, options, threads=threads or default_threads(), progress=_reporting(on_progress)
-            )
-        )
+        opened = open_engine(location, header, wish, on_progress)
         try:
-            runtime = cls(engine, location, header, plan)
+            runtime = cls(opened, location, header)
         except BaseException:
-            engine.close()
+            opened.close()
             raise
         runtime.load_s = time.perf_counter() - started_s
         return runtime
@@ -199,31 +203,49 @@ class Runtime:
 
     @overload
     def generate(
-        self, prompt: str, *, stream: Literal[False] = False, **options: Unpack[GenerationKeywords]
+        self,
+        prompt: str | Sequence[int],
+        *,
+        stream: Literal[False] = False,
+        **options: Unpack[GenerationKeywords],
     ) -> Reply: ...
 
     @overload
     def generate(
-        self, prompt: str, *, stream: Literal[True], **options: Unpack[GenerationKeywords]
+        self, prompt: str | Sequence[int], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
     ) -> ReplyStream: ...
 
     def generate(
-        self, prompt: str, *, stream: bool = False, **options: Unpack[GenerationKeywords]
+        self, prompt: str | Sequence[int], *, stream: bool = False, **options: Unpack[GenerationKeywords]
     ) -> Reply | ReplyStream:
         """Continue `prompt` as it stands, without the chat template.
 
-        Control tokens written in the prompt are text, not control.
+        Control tokens written in the prompt are text, not control. Instead of text it may
+        be token ids, which are taken as they are, without a begin-of-text token.
         Raises ContextFull, OptionInvalid, BackendFailed, EngineClosed.
         """
         reply_stream = self._start(lambda emit: self.generate_request(prompt, emit, options))
         return reply_stream if stream else reply_stream.reply
 
     def generate_request(
-        self, prompt: str, emit: Callable[[Event], None], options: Mapping[str, Any]
+        self, prompt: str | Sequence[int], emit: Callable[[Event], None], options: Mapping[str, Any]
     ) -> GenerationRequest:
         """What generate() hands to the engine."""
         generation = generation_options(self._defaults, options)
-        return GenerationRequest(prompt, generation, emit, grammar=_grammar_of(generation))
+        given = prompt if isinstance(prompt, str) else self._checked_ids(prompt)
+        return GenerationRequest(given, generation, emit, grammar=_grammar_of(generation))
+
+    def _checked_ids(self, token_ids: Sequence[int]) -> tuple[int, ...]:
+        """llama.cpp would fail on an id that its vocabulary does not have."""
+        size = self._backend.vocabulary_size
+        for token in token_ids:
+            if not isinstance(token, (int, np.integer)) or not 0 <= token < size:
+                raise OptionInvalid(
+                    f"prompt: {token!r} is no token id of this model",
+                    hint=f"whole numbers from 0 to {size - 1}",
+                    option="prompt",
+                )
+        return tuple(int(token) for token in token_ids)
 
     def count_tokens(self, text: str) -> int:
         """How many tokens generate() would see in `text`."""
@@ -269,7 +291,24 @@ class Runtime:
         return self._engine.load_state(Path(path)) if Path(path).is_file() else 0
 
     def submit(self, request: GenerationRequest) -> Ticket:
+        """Raises MemoryBudgetExceeded while the process holds more than its budget, whatever was let go."""
+        if self._monitor.exceeded:
+            raise budget_exceeded(self.plan, self._monitor.used_bytes)
         return self._engine.submit(request)
+
+    def memory_usage(self) -> MemoryUsage:
+        """What the process holds now, and what of it the plan speaks of. Takes milliseconds."""
+        monitor, keeper = self._monitor, self._backend.keeper
+        monitor.look()
+        figures = keeper.figures() if keeper else None
+        return MemoryUsage(
+            budget_bytes=monitor.budget_bytes,
+            anonymous_bytes=monitor.anonymous_bytes,
+            file_bytes=monitor.file_bytes,
+            peak_bytes=monitor.peak_bytes,
+            locked_bytes=figures.locked_bytes if figures else 0,
+            ple_resident_bytes=figures.ple_resident_bytes if figures else 0,
+        )
 
     def _start(self, make_request: Callable[[Callable[[Event], None]], GenerationRequest]) -> ReplyStream:
         events: SimpleQueue[Event] = SimpleQueue()
@@ -277,6 +316,7 @@ class Runtime:
 
     def close(self) -> None:
         """End what is running with EngineClosed, and free the model. Can be called twice."""
+        self._monitor.close()
         self._engine.close()
 
     def __enter__(self) -> Runtime:
@@ -295,35 +335,12 @@ def _read_template(header: GgufHeader, backend: LlamaBackend) -> ChatTemplate | 
     return ChatTemplate(source, bos_text=backend.special_text("bos"), eos_text=backend.special_text("eos"))
 
 
-def _guard(path: Path) -> bool:
-    """Let a child process go first; whether weights may be repacked here."""
-    result = run_probe(path)
-    if not result.ok:
-        raise EngineUnavailable(
-            f"this build of llama.cpp does not run on this CPU: {result.detail}",
-            hint="build it for this machine with scripts/setup.sh; `edge-runtime doctor --probe` tries again",
-        )
-    guard_file(path, result.use_extra_bufts)
-    return result.use_extra_bufts
-
-
 def _grammar_of(generation: GenerationOptions) -> str | None:
     if generation.json_schema is None:
         return generation.grammar
     from .llama_backend.grammar import grammar_of_schema
 
     return grammar_of_schema(generation.json_schema)
-
-
-def _reporting(on_progress: Callable[[float], None] | None) -> Callable[[float], bool] | None:
-    if on_progress is None:
-        return None
-
-    def report(part: float) -> bool:
-        on_progress(part)
-        return True
-
-    return report
 
 
 def _require_positive(**values: int | None) -> None:

@@ -19,7 +19,10 @@ from edge_runtime.backend import Chunk, DecodeStatus, Float32Array
 from edge_runtime.catalog import ModelLocation
 from edge_runtime.engine import Engine
 from edge_runtime.errors import EdgeRuntimeError
+from edge_runtime.memory import MemoryChoices, MemoryPlan
+from edge_runtime.opening import Opened
 from edge_runtime.records import SamplingOptions, TokenText
+from edge_runtime.residency import MemoryMonitor
 from edge_runtime.runtime import Runtime
 from edge_runtime.sealed_state import model_key
 
@@ -62,6 +65,7 @@ class ScriptedBackend:
     max_sequences = 1
     batch_tokens = 512
     window_tokens = 0
+    keeper = None
 
     def __init__(
         self, scripts: Iterable[Script], context_tokens: int = 4096, state_key: bytes = b"k" * 32
@@ -159,6 +163,7 @@ def scripted_runtime(
     key = model_key(model_path, "scripted")
     backend = ScriptedBackend(scripts, context_tokens, key)
     header: Any = SimpleNamespace(chat_template=template)
-    plan: Any = None
+    choices = MemoryChoices(context_tokens, threads=1, file=model_path.name)
+    opened = Opened(Engine(lambda: backend), MemoryPlan((), choices), MemoryMonitor(None))
     location = ModelLocation(model_path, "scripted", None, None)
-    return Runtime(Engine(lambda: backend), location, header, plan), backend
+    return Runtime(opened, location, header), backend

@@ -18,6 +18,7 @@ from scripted_backend import TEMPLATE, Script, ScriptedBackend, scripted_runtime
 from edge_runtime.cli import main
 from edge_runtime.errors import BackendFailed, ModelNotFound
 from edge_runtime.history import History, history_path
+from edge_runtime.memory import MemoryChoices, MemoryPlan
 from edge_runtime.runtime import Runtime
 
 
@@ -107,7 +108,14 @@ def test_json_ends_with_one_object_of_the_promised_shape(
             "prefill_tokens_per_s",
             "time_to_first_token_s",
         ],
-        "memory": ["peak_anonymous_bytes", "peak_file_bytes"],
+        "memory": [
+            "locked_bytes",
+            "peak_anonymous_bytes",
+            "peak_file_bytes",
+            "ple_resident_bytes",
+            "reread_bytes_per_token",
+        ],
+        "plan": sorted(MemoryPlan((), MemoryChoices(1)).as_json()),
     }
     assert report["usage"] == {"prompt_tokens": 22, "cached_tokens": 0, "completion_tokens": 7}
     if sys.platform == "linux":
@@ -138,12 +146,13 @@ def test_options_reach_the_engine(device: Device) -> None:
     device.scripts = ["abcdef"]
     sampling = ["--temperature", "0.5", "--top-k", "7", "--top-p", "0.5", "--min-p", "0.1", "--seed", "3"]
     loading = ["--model", "some", "--budget", "2GB", "--context", "512", "--threads", "3", "--offline"]
-    loading += ["--gpu-layers", "0"]
+    loading += ["--gpu-layers", "0", "--kv", "q8_0", "--ple", "cache", "--no-repack"]
     penalty = ["--repeat-penalty", "1.5", "--max-tokens", "4"]
     assert main(["generate", *sampling, *loading, *penalty, "Hi"]) == 0
     ((model, options),) = device.opened
     options.pop("on_progress")
     asked = {"budget": "2GB", "context_tokens": 512, "threads": 3, "gpu_layers": 0}
+    asked |= {"kv_type": "q8_0", "ple": "cache", "repack": False}
     assert (model, options) == ("some", asked)
     assert device.backend is not None
     (drawn,) = device.backend.sampling

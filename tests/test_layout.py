@@ -23,9 +23,9 @@ ROWS = {
     "values": "errors units records progress gguf_*",
     "decisions": "memory ple catalog manifest store model_lock inventory partial_file"
     " device cgroup process_memory",
-    "work": "prompt template_sandbox sealed_state audio vad engine backend llama_backend probe"
-    " pull* download",
-    "flows": "runtime async_runtime stream chat history state_files report speech bench doctor*"
+    "work": "prompt template_sandbox sealed_state audio vad engine backend llama_backend probe residency"
+    " pull* download tools",
+    "flows": "runtime opening async_runtime stream chat history state_files report speech bench doctor*"
     " openai_schema",
     "doors": "cli server __main__",
 }
@@ -105,6 +105,12 @@ def test_only_llama_backend_imports_llama_cpp() -> None:
 def test_only_pull_can_open_a_connection() -> None:
     offline = {name for name in importers_of(NETWORK_MODULES) if not matches(name, MAY_OPEN_CONNECTIONS)}
     assert offline == set()
+
+
+def test_only_the_command_line_uses_the_tools() -> None:
+    """They are for a bigger machine: nothing that answers may need them."""
+    assert sources("tools"), "edge_runtime/tools should be a link to ../tools"
+    assert importers_of(("edge_runtime.tools",)) <= {"cli", "tools"}
 
 
 def test_the_checks_see_lazy_relative_and_indirect_imports(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import OptionInvalid
 from ..process_memory import PeakSampler
 from ..records import FinishReason, GenerationKeywords, Message, Reply, generation_options
-from ..report import reply_report
+from ..report import RuntimeFigures, reply_report
 from .answering import describe_cost, open_shown, show_answer
 from .exit_status import CANCELLED, GOOD
 from .interrupts import Interrupts
@@ -48,9 +48,10 @@ def run(args: argparse.Namespace) -> int:
     prompt = read_prompt(args.prompt)
     screen = Screen()
     with PeakSampler() as peaks, open_shown(args, model_name(args), screen) as runtime:
-        reply, load_s = _answer(runtime, prompt, args, keywords, screen), runtime.load_s
+        reply = _answer(runtime, prompt, args, keywords, screen)
+        figures = RuntimeFigures.of(runtime)
     if args.json:
-        print(json.dumps(reply_report(reply, load_s, peaks)))
+        print(json.dumps(reply_report(reply, figures, peaks)))
     elif screen.has_notes_terminal:
         screen.faint(describe_cost(reply))
     return CANCELLED if reply.finish_reason is FinishReason.CANCELLED else GOOD

@@ -30,6 +30,13 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--model", metavar="NAME|FILE", help=f"catalog name or GGUF file ({DEFAULT_MODEL})")
     group.add_argument("--budget", metavar="SIZE", help="most memory it may take, such as 2GB or 800MiB")
     group.add_argument("--context", metavar="N", help="tokens a conversation can hold (up to 4096)")
+    group.add_argument("--kv", metavar="TYPE", help="cache of keys and values: f16, q8_0 or q4_0")
+    group.add_argument("--ple", metavar="WHERE", help="per-layer embeddings: cache, mapped or resident")
+    group.add_argument(
+        "--repack",
+        action=argparse.BooleanOptionalAction,
+        help="weights in this processor's favourite order (where it can)",
+    )
     group.add_argument("--threads", metavar="N", help="default: the cores this process may use")
     group.add_argument("--gpu-layers", metavar="N", help="layers a GPU takes (all, if there is one)")
     add_offline_option(parser)
@@ -61,6 +68,9 @@ def open_runtime(
         model,
         budget=args.budget,
         context_tokens=_number(args, "context", int),
+        kv_type=args.kv,
+        ple=args.ple,
+        repack=args.repack,
         threads=_number(args, "threads", int),
         gpu_layers=_number(args, "gpu_layers", int),
         on_progress=on_progress,

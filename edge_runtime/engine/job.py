@@ -10,6 +10,7 @@ from array import array
 import numpy as np
 
 from ..backend import Backend, Float32Array
+from ..process_memory import device_read_bytes
 from ..records import FinishReason, Reply, TextPiece, Timings, TokenLogprob, Usage
 from .request import Finished, Ticket
 from .text import TextAssembler
@@ -40,6 +41,7 @@ class Job:
         self._last_token = -1  # of these
         self._started_s = self._first_token_s = self._last_token_s = time.perf_counter()
         self.pauses_s = array("d")  # how long the model stood still between two decodes
+        self._read_bytes_before = 0  # from storage, until the first token
 
     def advance(self, logits: Float32Array, decoded_s: float, *, is_last: bool) -> FinishReason | None:
         """Draw the next token and send what it says. Returns why to stop, or None.
@@ -52,6 +54,7 @@ class Job:
         self.completion_tokens += 1
         if self.completion_tokens == 1:
             self._first_token_s = decoded_s
+            self._read_bytes_before = device_read_bytes() or 0
         text = self._token_text(token)
         if text.is_end and not self._options.ignore_end:
             return FinishReason.STOP
@@ -119,8 +122,13 @@ class Job:
             time_to_first_token_s=self._first_token_s - self.ticket.submitted_s,
             prefill_tokens_per_s=_rate(len(self.tokens) - self.cached_tokens, prefill_s),
             decode_tokens_per_s=_rate(self.completion_tokens - 1, decode_s),
+            reread_bytes_per_token=self._reread_bytes() / max(self.completion_tokens - 1, 1),
             between_decodes_us=statistics.median(self.pauses_s) * 1e6 if self.pauses_s else 0.0,
         )
+
+    def _reread_bytes(self) -> int:
+        """The whole process's, so that requests which run side by side see each other's."""
+        return (device_read_bytes() or 0) - self._read_bytes_before if self.completion_tokens > 1 else 0
 
     def tokens_left(self, evaluated_tokens: int) -> tuple[int, ...]:
         """What has been drawn and sent but not evaluated: at most one, when the answer was cut off."""
@@ -128,11 +136,13 @@ class Job:
         return (self._last_token,) if evaluated_tokens == drawn - 1 >= len(self.tokens) else ()
 
     def whole_text(self) -> str | None:
-        """Prompt and answer; None where the answer ends inside a character, or has not begun."""
-        if not self._spelled:
+        """Prompt and answer; None where the answer ends inside a character or has not begun, or the
+        prompt was no text."""
+        prompt = self.ticket.request.prompt
+        if not self._spelled or not isinstance(prompt, str):
             return None
         try:
-            return self.ticket.request.prompt + b"".join(self._spelled).decode()
+            return prompt + b"".join(self._spelled).decode()
         except UnicodeDecodeError:
             return None
 

@@ -24,7 +24,7 @@ Event = TextPiece | Finished | Failed
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    prompt: str
+    prompt: str | tuple[int, ...]  # text, or token ids as they are
     options: GenerationOptions
     emit: Callable[[Event], None]  # called on the worker thread: must be quick and must not raise
     add_special: bool = True  # let the tokenizer put its begin-of-text token in front

@@ -76,7 +76,10 @@ class Worker:
     def _start(self, ticket: Ticket) -> None:
         request = ticket.request
         special = (request.add_special, request.parse_special)
-        tokens = tokenize_like(self.slots, self._backend, request.prompt, special=special)
+        if isinstance(request.prompt, tuple):
+            tokens = list(request.prompt)
+        else:
+            tokens = tokenize_like(self.slots, self._backend, request.prompt, special=special)
         self._require_room(tokens)
         taken = take_slot(self.slots, self._backend, tokens)
         assert taken is not None  # _admit has seen an idle slot

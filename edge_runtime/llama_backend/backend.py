@@ -9,7 +9,9 @@ import numpy as np
 
 from ..backend import BackendOptions, Float32Array, TokenSampler
 from ..records import SamplingOptions
+from ..residency import ResidencyKeeper
 from ..sealed_state import model_key
+from .abort_signal import counting_signal
 from .context import LlamaContext
 from .embedding import embed_texts
 from .library import library_version
@@ -32,12 +34,17 @@ class LlamaBackend:
     ) -> None:
         """Raises ModelLoadFailed."""
         self._options, self._threads = options, threads
+        layout = options.residency
+        self.keeper = ResidencyKeeper(layout) if layout else None
         self._model = LlamaModel(
             path,
             use_extra_bufts=options.use_extra_bufts,
+            repacked=layout.repacked if layout else None,
+            lazy_rows=bool(layout and layout.ple),
             gpu_layers=options.gpu_layers,
-            progress=progress,
+            progress=self._watch_loading(progress),
         )
+        signal = counting_signal() if layout and layout.streamed else None
         try:
             self.context_tokens = self._choose_context_tokens()
             self._context = LlamaContext(
@@ -46,7 +53,11 @@ class LlamaBackend:
                 max_sequences=options.max_sequences,
                 batch_tokens=options.batch_tokens,
                 threads=threads,
+                kv_type=options.kv_type,
+                signal=signal,
             )
+            if self.keeper:
+                self.keeper.after_loading((lambda: signal.position) if signal else None)
         except BaseException:
             self._model.close()
             raise
@@ -69,6 +80,22 @@ class LlamaBackend:
         self.first_position = self._context.first_position
         self.save_sequence = self._context.save_sequence
 
+    def _watch_loading(self, progress: ProgressCallback | None) -> ProgressCallback | None:
+        """llama.cpp reports progress first when it has mapped the files."""
+        keeper = self.keeper
+        if keeper is None:
+            return progress
+        told = False
+
+        def report(part: float) -> bool:
+            nonlocal told
+            if not told:
+                told = True
+                keeper.while_loading()
+            return progress is None or progress(part)
+
+        return report
+
     def _choose_context_tokens(self) -> int:
         trained = self._model.trained_context_tokens
         return self._options.context_tokens or min(
@@ -90,4 +117,6 @@ class LlamaBackend:
 
     def close(self) -> None:
         self._context.close()
+        if self.keeper:
+            self.keeper.close()
         self._model.close()

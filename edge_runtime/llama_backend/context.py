@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +10,11 @@ import numpy as np
 
 from ..backend import Chunk, DecodeStatus, Float32Array
 from ..errors import BackendFailed, HistoryUnavailable, ModelLoadFailed
+from .abort_signal import AbortSignal, FlagSignal
 from .library import last_log_lines, native
 from .model import LlamaModel
 
+_KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}  # source: enum ggml_type
 _STATUS_OF_CODE = {1: DecodeStatus.NO_ROOM, 2: DecodeStatus.ABORTED}
 
 
@@ -29,11 +30,13 @@ class LlamaContext:
         batch_tokens: int,
         threads: int,
         embeddings: bool = False,
+        kv_type: str = "f16",
+        signal: AbortSignal | None = None,
     ) -> None:
         """Raises ModelLoadFailed (stage "context"), usually for want of memory."""
         self._c = native()
         self._vocabulary_size = model.vocabulary_size
-        self._abort_flag = ctypes.create_string_buffer(2)
+        self._signal = signal or FlagSignal()
         params = self._c.llama_context_default_params()
         params.n_ctx = context_tokens * max_sequences
         params.n_batch = params.n_ubatch = min(batch_tokens, params.n_ctx)
@@ -48,9 +51,10 @@ class LlamaContext:
         params.n_outputs_max = params.n_batch if embeddings else max_sequences
         params.n_threads = params.n_threads_batch = threads
         params.embeddings = embeddings
+        params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.no_perf = True
-        params.abort_callback = ctypes.cast(_strlen(), type(params.abort_callback))
-        params.abort_callback_data = ctypes.addressof(self._abort_flag)
+        params.abort_callback = ctypes.cast(self._signal.callback, type(params.abort_callback))
+        params.abort_callback_data = self._signal.data
         self.pointer = self._c.llama_init_from_model(model.pointer, params)
         if not self.pointer:
             raise ModelLoadFailed(
@@ -153,11 +157,11 @@ class LlamaContext:
         return view
 
     def arm_abort(self) -> None:
-        self._abort_flag[0] = b"\0"
+        self._signal.arm()
 
     def abort(self) -> None:
         """Make the running decode return ABORTED at its next node; any thread may call it."""
-        self._abort_flag[0] = b"\1"
+        self._signal.abort()
 
     def remove(self, sequence: int, first_position: int) -> bool:
         """Forget a sequence from first_position on. False when only all of it can be forgotten."""
@@ -212,16 +216,3 @@ def _float_view(address: int | None, length: int) -> Float32Array:
     if not address:
         raise BackendFailed("llama.cpp returned no result row", session_good=False)
     return np.ctypeslib.as_array((ctypes.c_float * length).from_address(address))
-
-
-def _strlen() -> int:
-    """Address of C's strlen: the abort callback.
-
-    llama.cpp asks it once a graph node, hundreds of times a token; a Python
-    function there would cost a millisecond. strlen(flag) is 0 for "\\0" and 1
-    for "\\1\\0": exactly the bool that is asked for, without Python.
-    """
-    c_library = ctypes.CDLL("msvcrt" if sys.platform == "win32" else None)
-    address = ctypes.cast(c_library.strlen, ctypes.c_void_p).value
-    assert address is not None
-    return address

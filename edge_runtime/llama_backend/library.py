@@ -125,6 +125,11 @@ def library_version() -> str:
         return "unknown"
 
 
+def supports_gpu() -> bool:
+    """Whether this build can give layers to a GPU that is here."""
+    return bool(native().llama_supports_gpu_offload())
+
+
 def library_info() -> LibraryInfo:
     """Raises EngineUnavailable."""
     library = native()

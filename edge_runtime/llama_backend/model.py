@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import EngineClosed, ModelLoadFailed
 from ..records import TokenText
+from ..residency import repack_patterns
 from .library import last_log_lines, native
+from .repack import repack_buffers
 
 ProgressCallback = Callable[[float], bool]  # 0.0 to 1.0 -> go on?
 
 # Loading logs through one global callback and sizes global pools: one at a time.
 _loading = threading.Lock()
+
+
+class _BufferOverride(ctypes.Structure):
+    """Source: struct llama_model_tensor_buft_override in llama.cpp include/llama.h."""
+
+    _fields_ = (("pattern", ctypes.c_char_p), ("buffer_type", ctypes.c_void_p))
 
 
 class LlamaModel:
@@ -25,19 +33,29 @@ class LlamaModel:
         path: Path,
         *,
         use_extra_bufts: bool = True,
+        repacked: Sequence[str] | None = None,
+        lazy_rows: bool = False,
         gpu_layers: int | None = None,
         no_alloc: bool = False,
         progress: ProgressCallback | None = None,
     ) -> None:
         """Load `path`, which gguf_header has already found sound.
 
-        With no_alloc nothing is read but the metadata: for dry runs.
+        repacked: names of the only tensors that get a copy in another order; None: as
+        use_extra_bufts says. lazy_rows: leave per-layer embeddings on the device where
+        llama.cpp knows how (Gemma 4). With no_alloc nothing is read but the metadata: for
+        dry runs.
         Raises ModelLoadFailed with llama.cpp's last words.
         """
         self._c = native()
         self.path = path
         params = self._c.llama_model_default_params()
-        params.use_extra_bufts = use_extra_bufts
+        params.use_extra_bufts = use_extra_bufts and repacked is None
+        if use_extra_bufts and repacked:
+            overrides = _repacking(repacked)
+            params.tensor_buft_overrides = ctypes.addressof(overrides)
+        if lazy_rows:
+            params.lazy_mode = self._c.LLAMA_LAZY_MODE_ON
         if gpu_layers is not None:
             params.n_gpu_layers = gpu_layers
         if gpu_layers == 0:  # or long prompts' matrix products would still go to the GPU
@@ -139,3 +157,13 @@ class LlamaModel:
         if self.pointer is not None:
             self._c.llama_model_free(self.pointer)
             self.pointer = self.vocabulary = None
+
+
+def _repacking(names: Sequence[str]) -> ctypes.Array[_BufferOverride]:
+    """A list, closed by an empty entry, that sends exactly these tensors to the repacking buffer."""
+    kinds = repack_buffers().types[:1]
+    patterns = repack_patterns(names) if kinds else []
+    overrides = (_BufferOverride * (len(patterns) + 1))()
+    for override, pattern in zip(overrides, patterns, strict=False):
+        override.pattern, override.buffer_type = pattern.encode(), kinds[0]
+    return overrides

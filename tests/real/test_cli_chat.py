@@ -63,7 +63,7 @@ def test_generate_streams_an_answer_and_json_reports_the_same(run: Run) -> None:
     assert plain.stderr == reported.stderr == b""
     report = json.loads(reported.stdout.splitlines()[-1])
     assert plain.stdout.decode() == report["text"] + "\n" and len(report["text"]) > 5
-    assert set(report) == {"text", "finish_reason", "usage", "timings", "memory"}
+    assert set(report) == {"text", "finish_reason", "usage", "timings", "memory", "plan"}
     assert report["usage"]["prompt_tokens"] > report["usage"]["cached_tokens"] == 0
     assert 0 < report["usage"]["completion_tokens"] <= 24
     assert all(value > 0 for value in report["timings"].values())

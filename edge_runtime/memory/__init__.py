@@ -1,0 +1,34 @@
+"""What a model will hold in memory, and which settings a budget allows: arithmetic, nothing is loaded."""
+
+from .budget import Budget, safe_budget, system_name
+from .choose import choose_context, plan_memory
+from .kv_cache import kv_cache_bytes
+from .plan import (
+    Held,
+    KvType,
+    MemoryChoices,
+    MemoryPart,
+    MemoryPlan,
+    PlanOptions,
+    Platform,
+    PlePolicy,
+)
+from .platform_facts import this_platform
+
+__all__ = [
+    "Budget",
+    "Held",
+    "KvType",
+    "MemoryChoices",
+    "MemoryPart",
+    "MemoryPlan",
+    "PlanOptions",
+    "Platform",
+    "PlePolicy",
+    "choose_context",
+    "kv_cache_bytes",
+    "plan_memory",
+    "safe_budget",
+    "system_name",
+    "this_platform",
+]

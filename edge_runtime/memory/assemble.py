@@ -1,0 +1,160 @@
+"""From choices to parts: everything that a runtime with these choices holds at its peak."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+from ..gguf_header import GgufHeader
+from . import process
+from .compute import buffer_bytes, mask_bytes, scratch_bytes
+from .kv_cache import full_cells, kv_bytes, window_cells
+from .plan import Held, MemoryChoices, MemoryPart, PlanOptions, PlePolicy
+from .shape import ModelShape, read_shape
+from .weights import ClassBytes, WeightSizes, weight_sizes
+
+STREAMING_WINDOW_BYTES = 48_000_000
+MOST_STREAMED = 0.6  # of all weights but the PLE
+# A page fault brings in its neighbours, 16 pages on Linux; where random access was asked for, one.
+_FAULT_PAGES = 16
+
+
+class Model:
+    """One model's share of the arithmetic, worked out once and asked often."""
+
+    def __init__(
+        self,
+        header: GgufHeader,
+        options: PlanOptions,
+        *,
+        projector: GgufHeader | None = None,
+        adapters: Sequence[GgufHeader] = (),
+    ) -> None:
+        self.header, self.options = header, options
+        self.shape: ModelShape = read_shape(header)
+        self.projector_bytes = projector.tensor_bytes if projector else 0
+        self.adapter_bytes = sum(adapter.tensor_bytes for adapter in adapters)
+        self.weights = lru_cache(maxsize=2)(self._weights)
+
+    def _weights(self, repack: bool) -> WeightSizes:
+        return weight_sizes(self.header, self.options.platform, repack)
+
+    @property
+    def most_streamed_bytes(self) -> int:
+        sizes = self.weights(False)
+        return min(sizes.streamable_bytes, int(MOST_STREAMED * sizes.without_ple_bytes))
+
+    def parts(self, choices: MemoryChoices) -> tuple[MemoryPart, ...]:
+        """In the order of a table; parts of no size are left out."""
+        groups = (self._weight_parts(choices), self._ple_parts(choices), self._run_parts(choices))
+        return tuple(part for group in groups for part in group if part.size_bytes)
+
+    def total_bytes(self, choices: MemoryChoices) -> int:
+        return sum(part.size_bytes for part in self.parts(choices) if part.held is not Held.FLASH)
+
+    # --- weights -----------------------------------------------------------------------
+
+    def _weight_parts(self, choices: MemoryChoices) -> Iterator[MemoryPart]:
+        streamed = choices.streamed_bytes
+        sizes = self.weights(choices.repack)
+        if streamed:  # tensors are then repacked one by one by name, and a tied embedding has one name
+            sizes = _with_plain_tie(sizes)
+        mapped_held = Held.LOCKED if streamed else Held.FILE
+        body = _without(sizes.body, streamed)
+        for name, kind in (("body", body), ("embedding", sizes.embedding), ("output", sizes.output)):
+            yield MemoryPart(name, kind.mapped_bytes, mapped_held, "used by every token")
+            yield MemoryPart(
+                f"{name}, repacked", kind.repacked_bytes, Held.ANONYMOUS, "copies in another order"
+            )
+        yield from self._row_parts(sizes.embedding.looked_up_bytes, choices)
+        originals = body.repacked_bytes + sizes.output.repacked_bytes * (not sizes.is_tied)
+        originals_held = Held.FLASH if self.options.platform.can_release else Held.FILE
+        yield MemoryPart("originals of repacked weights", originals, originals_held, "not read again")
+        yield MemoryPart("streamed weights", streamed, Held.FLASH, "read for every token")
+        window = min(STREAMING_WINDOW_BYTES, streamed)
+        yield MemoryPart("streaming window", window, Held.FILE, "the part that is being used")
+        yield MemoryPart("projector", self.projector_bytes, Held.ANONYMOUS, "images and audio")
+        yield MemoryPart("adapters", self.adapter_bytes, Held.ANONYMOUS, "LoRA")
+
+    def _row_parts(self, table_bytes: int, choices: MemoryChoices) -> Iterator[MemoryPart]:
+        """A table of which each token needs one row."""
+        if not self.options.platform.can_release:
+            yield MemoryPart("embedding", table_bytes, Held.FILE, "a row a token")
+            return
+        yield MemoryPart("embedding table", table_bytes, Held.FLASH, "a row a token")
+        if choices.ple_policy is not PlePolicy.CACHE:  # which holds these rows as well
+            rows = self._touched_bytes(table_bytes, choices, self.options.platform.page_bytes)
+            yield MemoryPart("embedding rows", rows, Held.FILE, "those in use")
+
+    def _touched_bytes(self, table_bytes: int, choices: MemoryChoices, step_bytes: int) -> int:
+        """Pages of a table that a full context brings in. A row may lie across two steps."""
+        rows = distinct_tokens(choices.context_tokens * self.options.max_sequences)
+        row_bytes = table_bytes // max(self.shape.vocabulary_tokens, 1)
+        return min(table_bytes, rows * (row_bytes + step_bytes))
+
+    def _ple_parts(self, choices: MemoryChoices) -> Iterator[MemoryPart]:
+        table_bytes = self.weights(False).ple_bytes
+        if not table_bytes:
+            return
+        name = "per-layer embeddings"
+        if choices.ple_policy is PlePolicy.RESIDENT:
+            yield MemoryPart(name, table_bytes, Held.FILE, "the whole table")
+            return
+        yield MemoryPart(name, table_bytes, Held.FLASH, "the table")
+        if choices.ple_policy is PlePolicy.CACHE:
+            cache = min(choices.ple_cache_bytes, table_bytes)
+            yield MemoryPart("PLE cache", cache, Held.FILE, "rows that were used last")
+        else:
+            step = _FAULT_PAGES * self.options.platform.page_bytes
+            rows = self._touched_bytes(table_bytes, choices, step)
+            yield MemoryPart("PLE pages", rows, Held.FILE, "they come and go")
+
+    # --- everything else ---------------------------------------------------------------
+
+    def _run_parts(self, choices: MemoryChoices) -> Iterator[MemoryPart]:
+        shape, sequences = self.shape, self.options.max_sequences
+        context, options = choices.context_tokens, self.options
+        micro_batch = min(choices.micro_batch_tokens, context * sequences)
+        cells = full_cells(context, sequences)
+        windowed = window_cells(shape, context, micro_batch, sequences)
+        cache = kv_bytes(shape, context, micro_batch, choices.kv_type, sequences)
+        cache = int(cache * options.kv_factor)
+        yield MemoryPart("KV cache", cache, Held.ANONYMOUS, f"{context} tokens, {choices.kv_type.value}")
+        masks = mask_bytes(shape, cells, windowed, micro_batch)
+        buffers = buffer_bytes(shape, micro_batch, sequences, choices.kv_type, masks)
+        buffers, masks = (int(size * options.compute_factor) for size in (buffers, masks))
+        yield MemoryPart("compute buffers", buffers, Held.ANONYMOUS, f"{micro_batch} tokens at a time")
+        yield MemoryPart("attention masks", masks, Held.ANONYMOUS, "when the context is full")
+        scratch = scratch_bytes(shape, micro_batch, choices.threads)
+        yield MemoryPart("scratch memory", scratch, Held.ANONYMOUS, f"{choices.threads} threads")
+        tables = process.context_table_bytes(shape, cells, sequences)
+        yield MemoryPart("context tables", tables, Held.ANONYMOUS)
+        yield MemoryPart("vocabulary", process.vocabulary_bytes(self.header, shape), Held.ANONYMOUS)
+        yield MemoryPart("Python", process.INTERPRETER_BYTES, Held.ANONYMOUS)
+        yield MemoryPart("libraries", process.LIBRARIES_BYTES, Held.FILE)
+
+
+def _without(body: ClassBytes, streamed_bytes: int) -> ClassBytes:
+    """What stays of the layers' weights: both kinds shrink in proportion."""
+    total = body.mapped_bytes + body.repacked_bytes
+    if not streamed_bytes or not total:
+        return body
+    from_mapped = streamed_bytes * body.mapped_bytes // total
+    return ClassBytes(body.mapped_bytes - from_mapped, body.repacked_bytes - (streamed_bytes - from_mapped))
+
+
+def _with_plain_tie(sizes: WeightSizes) -> WeightSizes:
+    """The same with a tied embedding that is multiplied with as it lies in the file."""
+    if not sizes.is_tied or not sizes.output.repacked_bytes:
+        return sizes
+    table_bytes = sizes.embedding.looked_up_bytes
+    return replace(sizes, embedding=ClassBytes(mapped_bytes=table_bytes), output=ClassBytes())
+
+
+def distinct_tokens(tokens: int) -> int:
+    """How many different ones a text of so many tokens has.
+
+    Our assumption: Heaps' law with 8 and 0.6, 1,180 for 4096 tokens of English prose.
+    """
+    return min(tokens, int(8 * tokens**0.6))

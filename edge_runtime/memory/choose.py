@@ -1,0 +1,226 @@
+"""Which settings a budget allows: a ladder of them, best first, and the first that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..errors import MemoryBudgetExceeded
+from ..gguf_header import GgufHeader
+from ..units import format_bytes
+from .assemble import STREAMING_WINDOW_BYTES, Model
+from .explain import explain, what_was_given_up
+from .kv_cache import can_hold
+from .plan import KvType, MemoryChoices, MemoryPlan, PlanOptions, Platform, PlePolicy
+
+DEFAULT_CONTEXT_TOKENS = 4096
+STREAMING_CONTEXT_TOKENS = 2048  # a context that small is worth streaming weights for
+LEAST_CONTEXT_TOKENS = 256
+_CONTEXT_STEP_TOKENS = 256
+_MICRO_BATCHES = (512, 256, 128, 64)
+# 4096 tokens of prose have some 1,200 different ones: 15 MB of rows, in pages, for Gemma 3n and 4.
+PLE_CACHE_BYTES, LEAST_PLE_CACHE_BYTES = 32_000_000, 16_000_000
+_MEGABYTE = 1_000_000
+
+
+@dataclass(frozen=True)
+class Rung:
+    choices: MemoryChoices
+    may_stream: bool = False
+
+
+def plan_memory(
+    header: GgufHeader,
+    options: PlanOptions | None = None,
+    budget_bytes: int | None = None,
+    *,
+    projector: GgufHeader | None = None,
+    adapters: Sequence[GgufHeader] = (),
+) -> MemoryPlan:
+    """The best settings that fit the budget, and what they hold. None: no budget.
+
+    What the options fix stays as it is. A bigger budget never gives a smaller context,
+    a coarser cache or more streaming. Raises MemoryBudgetExceeded, which carries the
+    smallest plan there is.
+    """
+    model = Model(header, options or PlanOptions(), projector=projector, adapters=adapters)
+    rungs = list(ladder(model))
+    totals = [model.total_bytes(rung.choices) for rung in rungs]
+    for rung, total_bytes in zip(rungs, totals, strict=True):
+        choices = _fit(model, rung, total_bytes, budget_bytes)
+        if choices is not None:
+            return _plan(model, choices, budget_bytes, rungs, totals)
+    raise _exceeded(model, rungs, totals, budget_bytes or 0)
+
+
+def ladder(model: Model) -> Iterator[Rung]:
+    """What to try, best first. No rung takes back what an earlier one gave up."""
+    best = _best_choices(model)
+    current = best
+    for current in _unstreamed(model, best):
+        yield Rung(current)
+    if not _can_stream(model):
+        for context in _contexts(model, current.context_tokens, LEAST_CONTEXT_TOKENS):
+            yield Rung(replace(current, context_tokens=context))
+        return
+    current = _with_small_ple_cache(model, current)
+    yield Rung(current, may_stream=True)
+    # From here on the most is streamed: a smaller context must not come with more speed.
+    current = replace(current, streamed_bytes=_most_streamed_bytes(model))
+    for context in _contexts(model, current.context_tokens, LEAST_CONTEXT_TOKENS):
+        yield Rung(replace(current, context_tokens=context))
+
+
+def _unstreamed(model: Model, best: MemoryChoices) -> Iterator[MemoryChoices]:
+    options, current = model.options, best
+    yield current
+    if current.ple_policy is PlePolicy.RESIDENT and options.ple_policy is None:
+        current = _with_ple_cache(model, current)
+        yield current
+    for micro_batch in _MICRO_BATCHES:
+        if options.micro_batch_tokens is None and micro_batch < current.micro_batch_tokens:
+            current = replace(current, micro_batch_tokens=micro_batch)
+            yield current
+    if current.repack and options.repack is None and not options.platform.can_release:
+        current = replace(current, repack=False)  # both orders of the weights would stay
+        yield current
+    for kv_type in (KvType.Q8_0, KvType.Q4_0):
+        if options.kv_type is None and can_hold(model.shape, kv_type):
+            current = replace(current, kv_type=kv_type)
+            yield current
+        if kv_type is KvType.Q8_0:
+            for context in _contexts(model, current.context_tokens, STREAMING_CONTEXT_TOKENS):
+                current = replace(current, context_tokens=context)
+                yield current
+
+
+def _best_choices(model: Model) -> MemoryChoices:
+    options, shape = model.options, model.shape
+    default = min(shape.trained_context_tokens or DEFAULT_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS)
+    has_ple = model.weights(False).ple_bytes > 0
+    choices = MemoryChoices(
+        context_tokens=options.context_tokens or default,
+        kv_type=options.kv_type or KvType.F16,
+        micro_batch_tokens=options.micro_batch_tokens or _MICRO_BATCHES[0],
+        repack=options.platform.can_repack if options.repack is None else options.repack,
+        ple_policy=(options.ple_policy or PlePolicy.RESIDENT) if has_ple else PlePolicy.NONE,
+        threads=options.threads or 1,
+        file=model.header.path.name,
+    )
+    wants_cache = options.ple_cache_bytes is not None and options.ple_policy is None
+    if has_ple and (wants_cache or choices.ple_policy is PlePolicy.CACHE):
+        return _with_ple_cache(model, choices)
+    return choices
+
+
+def _with_ple_cache(model: Model, choices: MemoryChoices) -> MemoryChoices:
+    if not model.options.platform.can_release:  # then no cap can be held; the system drops what it must
+        return replace(choices, ple_policy=PlePolicy.MAPPED)
+    cache = model.options.ple_cache_bytes or PLE_CACHE_BYTES
+    cache = min(cache, model.weights(False).ple_bytes)
+    return replace(choices, ple_policy=PlePolicy.CACHE, ple_cache_bytes=cache)
+
+
+def _with_small_ple_cache(model: Model, choices: MemoryChoices) -> MemoryChoices:
+    if choices.ple_policy is not PlePolicy.CACHE or model.options.ple_cache_bytes:
+        return choices
+    return replace(choices, ple_cache_bytes=min(LEAST_PLE_CACHE_BYTES, choices.ple_cache_bytes))
+
+
+def _contexts(model: Model, start_tokens: int, least_tokens: int) -> Iterator[int]:
+    """Smaller ones than start_tokens, in steps of what llama.cpp rounds to; none when fixed."""
+    if model.options.context_tokens is None:
+        first = (start_tokens - 1) // _CONTEXT_STEP_TOKENS * _CONTEXT_STEP_TOKENS
+        yield from range(first, least_tokens - 1, -_CONTEXT_STEP_TOKENS)
+
+
+def _can_stream(model: Model) -> bool:
+    options = model.options
+    is_possible = options.may_stream and options.platform.can_release
+    return is_possible and _most_streamed_bytes(model) > STREAMING_WINDOW_BYTES
+
+
+def _most_streamed_bytes(model: Model) -> int:
+    return model.most_streamed_bytes // _MEGABYTE * _MEGABYTE
+
+
+def _fit(model: Model, rung: Rung, total_bytes: int, budget_bytes: int | None) -> MemoryChoices | None:
+    """The rung's choices, streaming as much as is needed; None when that is too much."""
+    if budget_bytes is None or total_bytes <= budget_bytes:
+        return rung.choices
+    if not rung.may_stream:
+        return None
+    overflow_bytes = total_bytes - budget_bytes + STREAMING_WINDOW_BYTES
+    streamed_bytes = -(-overflow_bytes // _MEGABYTE) * _MEGABYTE
+    if streamed_bytes > _most_streamed_bytes(model):
+        return None
+    return replace(rung.choices, streamed_bytes=streamed_bytes)
+
+
+def _plan(
+    model: Model,
+    choices: MemoryChoices,
+    budget_bytes: int | None,
+    rungs: Sequence[Rung],
+    totals: Sequence[int],
+) -> MemoryPlan:
+    minimum, comfortable = smallest_budgets(model, rungs, totals)
+    plan = MemoryPlan(
+        parts=model.parts(choices),
+        choices=choices,
+        budget_bytes=budget_bytes,
+        minimum_bytes=minimum,
+        comfortable_bytes=comfortable,
+        certain=model.shape.certain,
+        max_sequences=model.options.max_sequences,
+    )
+    return replace(plan, explanation=explain(model, plan, [rung.choices for rung in rungs]))
+
+
+def smallest_budgets(model: Model, rungs: Sequence[Rung], totals: Sequence[int]) -> tuple[int, int]:
+    """(with streaming as far as it may go, without any)."""
+    pairs = list(zip(rungs, totals, strict=True))
+    comfortable = min(total for rung, total in pairs if not rung.choices.streamed_bytes)
+    saved_bytes = _most_streamed_bytes(model) - STREAMING_WINDOW_BYTES
+    return min(total - saved_bytes * rung.may_stream for rung, total in pairs), comfortable
+
+
+def _exceeded(
+    model: Model, rungs: Sequence[Rung], totals: Sequence[int], budget_bytes: int
+) -> MemoryBudgetExceeded:
+    choices = rungs[-1].choices
+    if rungs[-1].may_stream:
+        choices = replace(choices, streamed_bytes=_most_streamed_bytes(model))
+    plan = _plan(model, choices, budget_bytes, rungs, totals)
+    given_up = ", ".join(what_was_given_up(rungs[0].choices, choices))
+    return MemoryBudgetExceeded(
+        f"{model.header.path.name} with {plan.context_tokens} tokens of context needs "
+        f"{format_bytes(plan.total_bytes)}, the budget is {format_bytes(budget_bytes)} ({plan.describe()})"
+        + (f", after giving up {given_up}" if given_up else ""),
+        hint=f"--budget {plan.minimum_bytes // _MEGABYTE + 1}MB fits; a smaller --context or file needs less",
+        plan=plan,
+        budget_bytes=budget_bytes,
+        minimum_bytes=plan.minimum_bytes,
+    )
+
+
+def choose_context(
+    header: GgufHeader,
+    budget_bytes: int | None,
+    *,
+    context_tokens: int | None = None,
+    max_sequences: int = 1,
+    batch_tokens: int = 512,
+) -> MemoryPlan:
+    """For a runtime that can only make its context smaller: F16 cache, every weight mapped and counted."""
+    options = PlanOptions(
+        context_tokens=context_tokens,
+        kv_type=KvType.F16,
+        micro_batch_tokens=batch_tokens,
+        repack=False,
+        ple_policy=PlePolicy.RESIDENT,
+        max_sequences=max_sequences,
+        may_stream=False,
+        platform=Platform(can_repack=False, can_release=False),
+    )
+    return plan_memory(header, options, budget_bytes)

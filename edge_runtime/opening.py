@@ -1,0 +1,187 @@
+"""From what the user asked for to a loaded engine: plan, try out, lay out, load."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import TypeVar
+
+from .backend import BackendOptions
+from .catalog import ModelLocation
+from .device import default_threads, read_memory
+from .engine import Engine
+from .errors import EngineUnavailable, MemoryBudgetExceeded, OptionInvalid
+from .gguf_header import GgufHeader
+from .gguf_types import TensorInfo
+from .memory import Held, KvType, MemoryPlan, PlanOptions, PlePolicy, plan_memory, safe_budget, this_platform
+from .probe import guard_file, probe_result, run_probe
+from .residency import MemoryMonitor, ResidencyLayout, plan_layout
+from .units import format_bytes
+
+Choice = TypeVar("Choice", bound=Enum)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What the user fixed. None: the planner picks."""
+
+    plan: PlanOptions
+    budget_bytes: int | None = None  # None: what is safe on this device now
+    gpu_layers: int | None = None
+    keep_residency: bool = True  # False: the mapping is left to the system, for comparison
+
+
+@dataclass(frozen=True)
+class Opened:
+    engine: Engine
+    plan: MemoryPlan
+    monitor: MemoryMonitor
+
+    def close(self) -> None:
+        self.monitor.close()
+        self.engine.close()
+
+
+def open_engine(
+    location: ModelLocation, header: GgufHeader, wish: Wish, on_progress: Callable[[float], None] | None
+) -> Opened:
+    """Raises MemoryBudgetExceeded before anything is loaded; else as Runtime.open."""
+    from .llama_backend import LlamaBackend
+
+    plan, use_extra_bufts = _plan_and_try(location, header, wish)
+    layout = _layout(header, plan, wish)
+    choices = plan.choices
+    options = BackendOptions(
+        choices.context_tokens,
+        plan.max_sequences,
+        choices.micro_batch_tokens,
+        use_extra_bufts=use_extra_bufts and choices.repack,
+        gpu_layers=wish.gpu_layers,
+        kv_type=choices.kv_type.value,
+        residency=layout,
+    )
+    base_bytes = plan.part_bytes("Python") + plan.part_bytes("libraries")
+    monitor = MemoryMonitor(plan.budget_bytes, base_bytes=base_bytes)
+    engine = Engine(
+        lambda: LlamaBackend(
+            location.path, options, threads=choices.threads, progress=_reporting(on_progress)
+        )
+    )
+    monitor.start(engine.backend.keeper)
+    return Opened(engine, plan, monitor)
+
+
+def _plan_and_try(location: ModelLocation, header: GgufHeader, wish: Wish) -> tuple[MemoryPlan, bool]:
+    """The plan, and whether weights may be repacked here: children went first.
+
+    The first plan comes before any child process: what cannot fit is not even tried.
+    """
+    budget_bytes = wish.budget_bytes
+    if budget_bytes is None:
+        budget_bytes = safe_budget(read_memory(), platform.system()).size_bytes
+    known = probe_result()
+    can_repack = known is None or known.use_extra_bufts
+    plan = plan_memory(header, _options(wish, can_repack), budget_bytes)
+    use_extra_bufts = _guard(location)
+    if use_extra_bufts != can_repack:
+        plan = plan_memory(header, _options(wish, use_extra_bufts), budget_bytes)
+    return plan, use_extra_bufts
+
+
+def _options(wish: Wish, can_repack: bool) -> PlanOptions:
+    found = this_platform(can_repack=can_repack)
+    if not wish.keep_residency:
+        found = replace(found, can_release=False)
+    return replace(wish.plan, threads=wish.plan.threads or default_threads(), platform=found)
+
+
+def _guard(location: ModelLocation) -> bool:
+    """Let a child process go first; whether weights may be repacked here."""
+    result = run_probe(location.path)
+    if not result.ok:
+        raise EngineUnavailable(
+            f"this build of llama.cpp does not run on this CPU: {result.detail}",
+            hint="build it for this machine with scripts/setup.sh; `edge-runtime doctor --probe` tries again",
+        )
+    guard_file(location.path, result.use_extra_bufts)
+    return result.use_extra_bufts
+
+
+def _layout(header: GgufHeader, plan: MemoryPlan, wish: Wish) -> ResidencyLayout | None:
+    """None where weights leave for a GPU, their pages are not ours to manage, or all of them are in use."""
+    from .llama_backend import repack_type, supports_gpu
+
+    choices = plan.choices
+    if not wish.keep_residency or (wish.gpu_layers != 0 and supports_gpu()):
+        return None
+    if not any(part.held is Held.FLASH for part in plan.parts):
+        return None
+
+    def repack(tensor: TensorInfo) -> bool:
+        return choices.repack and repack_type(int(tensor.type), tensor.shape) is not None
+
+    return plan_layout(
+        header,
+        repack=repack,
+        streamed_bytes=choices.streamed_bytes,
+        window_bytes=plan.part_bytes("streaming window"),
+        ple_policy=choices.ple_policy,
+        ple_cache_bytes=choices.ple_cache_bytes if choices.ple_policy is PlePolicy.CACHE else None,
+    )
+
+
+def _reporting(on_progress: Callable[[float], None] | None) -> Callable[[float], bool] | None:
+    if on_progress is None:
+        return None
+
+    def report(part: float) -> bool:
+        on_progress(part)
+        return True
+
+    return report
+
+
+def plan_options(
+    *,
+    context_tokens: int | None = None,
+    kv_type: str | None = None,
+    micro_batch_tokens: int | None = None,
+    repack: bool | None = None,
+    ple: str | None = None,
+    parallel: int = 1,
+    threads: int | None = None,
+) -> PlanOptions:
+    """From words to values. Raises OptionInvalid for a word that is none of the allowed."""
+    return PlanOptions(
+        context_tokens=context_tokens,
+        kv_type=None if kv_type is None else _one_of(KvType, kv_type, "kv"),
+        micro_batch_tokens=micro_batch_tokens,
+        repack=repack,
+        ple_policy=None if ple is None else _one_of(PlePolicy, ple, "ple"),
+        max_sequences=parallel,
+        threads=threads,
+    )
+
+
+def _one_of(kind: type[Choice], text: str, option: str) -> Choice:
+    try:
+        return kind(text)
+    except ValueError:
+        allowed = ", ".join(member.value for member in kind)
+        raise OptionInvalid(
+            f"--{option}: {text[:40]!r} is not known", hint=f"one of {allowed}", option=option
+        ) from None
+
+
+def budget_exceeded(plan: MemoryPlan, used_bytes: int) -> MemoryBudgetExceeded:
+    """For a request that comes while the process holds too much."""
+    return MemoryBudgetExceeded(
+        f"this process holds {format_bytes(used_bytes)}, its budget is "
+        f"{format_bytes(plan.budget_bytes or 0)} (planned: {plan.describe()})",
+        hint="what else runs in it has grown: free that, or open the model with a larger --budget",
+        plan=plan,
+        budget_bytes=plan.budget_bytes,
+        used_bytes=used_bytes,
+    )

@@ -1,0 +1,15 @@
+"""Holding a loaded model to its plan: which of its pages are in memory, and which are not."""
+
+from .keeper import ResidencyFigures, ResidencyKeeper
+from .layout import ResidencyLayout, StreamedTensor, plan_layout, repack_patterns
+from .monitor import MemoryMonitor
+
+__all__ = [
+    "MemoryMonitor",
+    "ResidencyFigures",
+    "ResidencyKeeper",
+    "ResidencyLayout",
+    "StreamedTensor",
+    "plan_layout",
+    "repack_patterns",
+]
