@@ -283,9 +283,13 @@ def test_missing_model_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.M
         model_at("e2b-q4_0.gguf", tmp_path)
 
 
-def test_sides_of_each_kind() -> None:
+def test_sides_of_each_kind(tmp_path: Path) -> None:
+    model = tmp_path / "m.gguf"
+    model.write_bytes(tiny_llama_gguf())
+
     def names(kind: Kind, **options: bool) -> list[str]:
-        return [side.name for side in sides_of(Case("c", kind, "m"), "m", 100, **{"stock": False, **options})]
+        sides = sides_of(Case("c", kind, "m"), str(model), 400_000_000, **{"stock": False, **options})
+        return [side.name for side in sides]
 
     assert names(Kind.SPEED) == ["ours", "unlimited"]
     assert names(Kind.SPEED, stock=True) == ["ours", "unlimited", "stock"]

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from .step_clock import StepClock
 from .task import Task
 
+_STOCK_CONTEXT_TOKENS = 4096
 _STOCK_BATCH_TOKENS, _STOCK_MICRO_BATCH_TOKENS = 2048, 512  # llama.cpp's own defaults
 
 
@@ -109,8 +110,8 @@ class Stock:
 
     def _make_context(self, task: Task) -> Any:
         params = self._c.llama_context_default_params()
-        params.n_ctx = task.context_tokens
-        params.n_batch = min(_STOCK_BATCH_TOKENS, task.context_tokens)
+        params.n_ctx = task.context_tokens or _STOCK_CONTEXT_TOKENS
+        params.n_batch = min(_STOCK_BATCH_TOKENS, params.n_ctx)
         params.n_ubatch = min(_STOCK_MICRO_BATCH_TOKENS, params.n_batch)
         params.n_outputs_max = 1  # the last token's logits: nothing more is asked for
         params.n_threads = params.n_threads_batch = task.threads

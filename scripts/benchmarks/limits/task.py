@@ -15,7 +15,7 @@ class Task:
     engine: str  # one of ENGINES
     model: str  # a path; for "ours" a catalog name will do
     budget: str | None = None  # "ours" only
-    context_tokens: int = 4096
+    context_tokens: int | None = 4096  # None: the planner's choice, for "ours"
     threads: int = 2
     prompt_tokens: int = 200
     answer_tokens: int = 64
