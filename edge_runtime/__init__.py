@@ -17,10 +17,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .async_runtime import AsyncRuntime
     from .errors import EdgeRuntimeError
+    from .memory import MemoryPlan
     from .records import (
         ContextPolicy,
         FinishReason,
         GenerationOptions,
+        MemoryUsage,
         Message,
         Reply,
         SamplingOptions,
@@ -36,6 +38,8 @@ _HOME_OF = {
     "EdgeRuntimeError": "errors",
     "FinishReason": "records",
     "GenerationOptions": "records",
+    "MemoryPlan": "memory",
+    "MemoryUsage": "records",
     "Message": "records",
     "Reply": "records",
     "Runtime": "runtime",
@@ -51,6 +55,8 @@ __all__ = [
     "EdgeRuntimeError",
     "FinishReason",
     "GenerationOptions",
+    "MemoryPlan",
+    "MemoryUsage",
     "Message",
     "Reply",
     "Runtime",

@@ -62,16 +62,20 @@ class AsyncRuntime:
 
     @overload
     async def generate(
-        self, prompt: str, *, stream: Literal[False] = False, **options: Unpack[GenerationKeywords]
+        self,
+        prompt: str | Sequence[int],
+        *,
+        stream: Literal[False] = False,
+        **options: Unpack[GenerationKeywords],
     ) -> Reply: ...
 
     @overload
     async def generate(
-        self, prompt: str, *, stream: Literal[True], **options: Unpack[GenerationKeywords]
+        self, prompt: str | Sequence[int], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
     ) -> AsyncReplyStream: ...
 
     async def generate(
-        self, prompt: str, *, stream: bool = False, **options: Unpack[GenerationKeywords]
+        self, prompt: str | Sequence[int], *, stream: bool = False, **options: Unpack[GenerationKeywords]
     ) -> Reply | AsyncReplyStream:
         """As Runtime.generate."""
         reply_stream = await self._start(lambda emit: self.runtime.generate_request(prompt, emit, options))

@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .catalog import DEFAULT_MODEL, find_file, locate
+from .catalog import DEFAULT_MODEL, find_file
 from .device import read_device
 from .doctor import AudioFinding, EngineFinding, Findings, StoredModel, StoreFinding
-from .errors import EdgeRuntimeError
+from .errors import EdgeRuntimeError, EngineUnavailable
 from .store import model_folder, store_folder, stored_names
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ print(json.dumps(getattr(doctor_findings, sys.argv[2])()))
 
 
 def gather_findings(*, probe: bool = False) -> Findings:
-    """Everything `doctor` reports. With `probe`, try the engine on a model once more."""
+    """Everything `doctor` reports. With `probe`, try the engine out once more."""
     store = find_store()
     return Findings(
         version=__version__,
         python_version=sys.version.split()[0],
         device=read_device(),
-        engine=find_engine(store, probe=probe),
+        engine=find_engine(probe=probe),
         store=store,
         audio=find_audio(),
     )
@@ -54,7 +54,7 @@ def gather_findings(*, probe: bool = False) -> Findings:
 # --- engine --------------------------------------------------------------------------
 
 
-def find_engine(store: StoreFinding, *, probe: bool) -> EngineFinding:
+def find_engine(*, probe: bool) -> EngineFinding:
     installed_version = _installed_version("llama-cpp-python")
     pinned_version = _pinned_version()
     if not installed_version:
@@ -63,7 +63,7 @@ def find_engine(store: StoreFinding, *, probe: bool) -> EngineFinding:
     library = _library_from(answer) if answer else None
     if library is None:
         return EngineFinding(installed_version, pinned_version, None, error, None)
-    return EngineFinding(installed_version, pinned_version, library, "", _find_probe(store, again=probe))
+    return EngineFinding(installed_version, pinned_version, library, "", _find_probe(again=probe))
 
 
 def describe_library() -> dict[str, Any]:
@@ -83,16 +83,14 @@ def _library_from(found: dict[str, Any]) -> LibraryInfo:
     return LibraryInfo(**{**found, "devices": devices})
 
 
-def _find_probe(store: StoreFinding, *, again: bool) -> ProbeResult | None:
-    from .errors import ModelLoadFailed
+def _find_probe(*, again: bool) -> ProbeResult | None:
     from .probe import ProbeResult, probe_result, run_probe
 
-    names = [model.name for model in store.models]
-    if not again or not names:
+    if not again:
         return probe_result()
     try:
-        return run_probe(locate(DEFAULT_MODEL if DEFAULT_MODEL in names else names[0]).path, force=True)
-    except ModelLoadFailed as error:
+        return run_probe(force=True)
+    except EngineUnavailable as error:
         return ProbeResult(False, False, str(error))
 
 

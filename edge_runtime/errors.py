@@ -24,6 +24,7 @@ EdgeRuntimeError                      base: message, hint, facts, a stable .code
   OptionInvalid          (ValueError)          option name, value received, values allowed
   HistoryUnavailable                           the conversation store cannot be read or written
   NetworkNotAllowed                            something tried to leave the machine
+  ConversionError      (ValueError)            tools only: tensor, source file, rule that failed
 """
 
 from __future__ import annotations
@@ -142,3 +143,7 @@ class HistoryUnavailable(EdgeRuntimeError):
 
 class NetworkNotAllowed(EdgeRuntimeError):
     code = "network_not_allowed"
+
+
+class ConversionError(EdgeRuntimeError, ValueError):
+    code = "conversion_error"

@@ -79,14 +79,16 @@ def _plan_and_try(location: ModelLocation, header: GgufHeader, wish: Wish) -> tu
     The first plan comes before any child process: what cannot fit is not even tried.
     """
     budget_bytes = wish.budget_bytes
-    if budget_bytes is None:
+    if budget_bytes is None and wish.keep_residency:
         budget_bytes = safe_budget(read_memory(), platform.system()).size_bytes
+    from .llama_backend.dry_run import plan_with_dry_run
+
     known = probe_result()
     can_repack = known is None or known.use_extra_bufts
     plan = plan_memory(header, _options(wish, can_repack), budget_bytes)
     use_extra_bufts = _guard(location)
-    if use_extra_bufts != can_repack:
-        plan = plan_memory(header, _options(wish, use_extra_bufts), budget_bytes)
+    if use_extra_bufts != can_repack or not plan.certain:
+        plan = plan_with_dry_run(header, _options(wish, use_extra_bufts), budget_bytes)
     return plan, use_extra_bufts
 
 
@@ -99,7 +101,7 @@ def _options(wish: Wish, can_repack: bool) -> PlanOptions:
 
 def _guard(location: ModelLocation) -> bool:
     """Let a child process go first; whether weights may be repacked here."""
-    result = run_probe(location.path)
+    result = run_probe()
     if not result.ok:
         raise EngineUnavailable(
             f"this build of llama.cpp does not run on this CPU: {result.detail}",

@@ -2,9 +2,9 @@
 
 llama.cpp ends the process when one of its assertions fails, and a build can die
 on its first instruction that the CPU or the hypervisor does not allow. So a
-child goes ahead: once for each build on each CPU (load and decode for real),
-and once for each file never seen before (its structure, without reading the
-weights). What it found is remembered beside the models.
+child goes ahead: once for each build on each CPU (load a tiny model and decode
+for real), and once for each file never seen before (its structure, without
+reading the weights). What it found is remembered beside the models.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from typing import Any
 
 from .device import cpu_fingerprint
 from .errors import EngineUnavailable, ModelLoadFailed
+from .probe_model import write_probe_model
 from .store import store_folder
 
 _TIME_LIMIT_S = 300.0
 _FILES_REMEMBERED = 200
+_SIGKILL = 9  # Windows has no name for it
 
 
 @dataclass(frozen=True)
@@ -65,18 +67,26 @@ def probe_result() -> ProbeResult | None:
     return _result_from(_read_memory()["builds"].get(build_key()))
 
 
-def run_probe(model_path: Path, *, force: bool = False) -> ProbeResult:
-    """Load `model_path` and decode one token in a child, unless this build is known already.
+def run_probe(*, force: bool = False) -> ProbeResult:
+    """Load a tiny model and decode a few tokens in a child, unless this build is known already.
 
     Tries with repacked weights first, then without: on virtualized CPUs with AMX
     a build made with AMX dies at its first matrix product, and only there. Only
-    success is remembered: a crash may have been this file's fault.
+    success is remembered: what else went wrong may go right the next time.
 
-    Raises ModelLoadFailed when llama.cpp refuses the file, which says nothing about the build.
+    Raises EngineUnavailable when it could not be tried at all.
     """
     if not force and (known := probe_result()) is not None:
         return known
-    result = _try_build(model_path)
+    try:
+        with tempfile.TemporaryDirectory(prefix="edge-runtime-") as folder:
+            write_probe_model(model_path := Path(folder) / "probe.gguf")
+            result = _try_build(model_path)
+    except OSError as error:
+        raise EngineUnavailable(
+            f"the engine could not be tried out: no temporary file: {error}",
+            hint="make room, or let TMPDIR name a folder that can be written",
+        ) from error
     if result.ok:
         _remember("builds", build_key(), asdict(result))
     return result
@@ -89,9 +99,9 @@ def _try_build(model_path: Path) -> ProbeResult:
         if outcome.good:
             detail = "loads and decodes" if use_extra_bufts else f"only without repacked weights ({died})"
             return ProbeResult(True, use_extra_bufts, detail)
-        if not outcome.died:
-            raise _cannot_load(model_path, outcome.detail)
         died = outcome.detail
+        if not outcome.died:  # llama.cpp refused a sound file
+            break
     return ProbeResult(False, False, died)
 
 
@@ -101,6 +111,7 @@ def guard_file(model_path: Path, use_extra_bufts: bool) -> None:
     The child builds the model's structure and compute graph without reading
     weights: that is where a nonsense number in a header ends in an assertion.
     A file that passed is remembered by path, size and time of change.
+    Raises EngineUnavailable when that could not be tried.
     """
     key = _file_key(model_path)
     if key in _read_memory()["files"]:
@@ -133,7 +144,11 @@ class _Outcome:
 
 
 def _run_child(task: Mapping[str, Any]) -> _Outcome:
-    """Let a child do what `task` says: see llama_backend/trial.py."""
+    """Let a child do what `task` says: see llama_backend/trial.py.
+
+    Raises EngineUnavailable when there is no child, or somebody killed it: that says
+    nothing about what it tried. The kernel does so where memory is short.
+    """
     package_parent = str(Path(__file__).resolve().parent.parent)
     environment = {**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": ""}
     paths = [package_parent, environment.get("PYTHONPATH", "")]
@@ -149,6 +164,11 @@ def _run_child(task: Mapping[str, Any]) -> _Outcome:
         raise EngineUnavailable(f"a child process cannot be started: {error}") from error
     if done.returncode == 0:
         return _Outcome(True, "")
+    if done.returncode == -_SIGKILL:
+        raise EngineUnavailable(
+            "the engine could not be tried out: its child process was killed, probably for want of memory",
+            hint="close other programs or raise the memory limit, then start again",
+        )
     detail = _describe_end(done.returncode, done.stderr.decode(errors="replace"))
     return _Outcome(False, detail, died=done.returncode != 1)
 

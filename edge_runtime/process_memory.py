@@ -105,23 +105,24 @@ def _kinds(status: str) -> tuple[int, int]:
 
 
 def mapped_bytes(start: int, end: int, *, proc: Path = _PROC) -> int | None:
-    """Resident bytes of this process's maps that lie between two addresses; None off Linux.
+    """Resident bytes of this process's maps between two addresses; None off Linux.
 
-    Reads all of smaps: some milliseconds.
+    Of a map that lies only partly there, at most as much as that part can hold: where its
+    resident pages are, nobody says. Reads all of smaps: some milliseconds.
     """
     try:
         lines = (proc / "self" / "smaps").read_text().splitlines()
     except OSError:
         return None
-    total_kib, inside = 0, False
+    total_bytes = inside_bytes = 0
     for line in lines:
         words = line.split()
         if "-" in words[0] and not words[0].endswith(":"):
             first, last = (int(text, 16) for text in words[0].split("-"))
-            inside = start <= first and last <= end
-        elif inside and words[0] == "Rss:":
-            total_kib += int(words[1])
-    return total_kib * 1024
+            inside_bytes = max(min(last, end) - max(first, start), 0)
+        elif words[0] == "Rss:":
+            total_bytes += min(int(words[1]) * 1024, inside_bytes)
+    return total_bytes
 
 
 def device_read_bytes(io: Path = Path("/proc/self/io")) -> int | None:

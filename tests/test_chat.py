@@ -7,6 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,12 @@ from edge_runtime.chat import Conversation
 from edge_runtime.cli.chat_session import ChatSession
 from edge_runtime.cli.interrupts import Interrupts
 from edge_runtime.cli.line_input import LineDropped
+from edge_runtime.cli.memory_gauge import memory_line
 from edge_runtime.cli.terminal import Screen
 from edge_runtime.errors import BackendFailed, ContextFull, EngineClosed, OptionInvalid
 from edge_runtime.history import Exchange, History
-from edge_runtime.records import FinishReason, GenerationKeywords
+from edge_runtime.memory import Held, MemoryPart
+from edge_runtime.records import FinishReason, GenerationKeywords, MemoryUsage
 from edge_runtime.runtime import Runtime
 
 MakeRuntime = Callable[..., tuple[Runtime, ScriptedBackend]]
@@ -333,12 +336,19 @@ class Typist:
         return line
 
 
-def play(conversation: Conversation, runtime: Runtime, lines: list[str | BaseException]) -> str:
+def play(
+    conversation: Conversation,
+    runtime: Runtime,
+    lines: list[str | BaseException],
+    *,
+    shows_memory: bool = False,
+) -> str:
     """The whole screen after a session; numbers that vary are replaced by #."""
     terminal = Terminal()
     with Interrupts() as interrupts:
         screen = Screen(terminal, terminal)
-        ChatSession(conversation, runtime, screen, interrupts, Typist(terminal, lines)).run()
+        typist = Typist(terminal, lines)
+        ChatSession(conversation, runtime, screen, interrupts, typist, shows_memory=shows_memory).run()
     return re.sub(r"at [0-9.]+/s", "at #/s", terminal.getvalue())
 
 
@@ -414,6 +424,79 @@ def test_the_whole_screen_of_every_command(
     assert (tmp_path / "talk.md").read_text() == "System prompt: Be kind.\n\n> Hi\n\nbetter answer\n"
 
 
+MEMORY_LINE = r"\[memory [0-9.]+ [MG]iB: [0-9.]+ anonymous, [0-9.]+ files(; read \d+ [KMG]?B/token)?\]"
+
+
+def test_what_is_held_stands_below_each_answer_when_asked_for(make_runtime: MakeRuntime) -> None:
+    runtime, _ = make_runtime(["Because.", "Yes."])
+    screen = play(Conversation(runtime), runtime, ["Why?", "Really?"], shows_memory=True)
+    lines = screen.splitlines()
+    shown = [number for number, line in enumerate(lines) if line.startswith("[memory")]
+    assert len(shown) == 2
+    for number in shown:
+        assert lines[number - 1].startswith("[") and "tokens" in lines[number - 1]
+        assert re.fullmatch(MEMORY_LINE, lines[number]) and "/token" in lines[number]
+        assert lines[number + 1] == ""
+
+
+def test_memory_shows_the_plan_and_what_is_held(make_runtime: MakeRuntime) -> None:
+    runtime, _ = make_runtime(["Yes."])
+    parts = (
+        MemoryPart("body", 2**30, Held.FILE),
+        MemoryPart("KV cache", 3 * 2**20, Held.ANONYMOUS),
+        MemoryPart("per-layer embeddings", 2**31, Held.FLASH),
+    )
+    runtime.plan = replace(runtime.plan, parts=parts)
+    screen = play(Conversation(runtime), runtime, ["/memory", "Really?", "/memory"])
+    table = (
+        "PLANNED PART                        SIZE  HELD\n"
+        "body                            1.00 GiB  file\n"
+        "KV cache                        3.00 MiB  anonymous\n"
+        "per-layer embeddings            2.00 GiB  flash\n"
+        "in memory                       1.00 GiB\n\n"
+    )
+    assert screen.count("> /memory\n" + table) == 2
+    before, after = re.findall(r"\n\n(\[memory.*)", screen)
+    assert re.fullmatch(MEMORY_LINE, before) and "/token" not in before
+    assert re.fullmatch(MEMORY_LINE, after) and "/token" in after
+
+
+@pytest.mark.parametrize(
+    ("usage", "reread", "line"),
+    [
+        (
+            MemoryUsage(2_000_000_000, 1_234_567_890, 515_000_000, 0, 0, 4_100_000),
+            12_345.6,
+            "[memory 1.63/1.86 GiB: 1.15 anonymous, 0.48 files, 4 MB rows; read 12 KB/token]",
+        ),
+        (
+            MemoryUsage(None, 90_000_000, 200_000_000, 0, 0, 0),
+            0.0,
+            "[memory 277 MiB: 86 anonymous, 191 files; read 0 B/token]",
+        ),
+        (
+            MemoryUsage(400 * 2**30, 123 * 2**30, 56 * 2**30, 0, 0, 999_000_000),
+            999_000_000.0,  # what does not fit is left out
+            "[memory 179.00/400.00 GiB: 123.00 anonymous, 56.00 files, 999 MB rows]",
+        ),
+        (MemoryUsage(10**9, 0, 0, 0, 0, 0), None, "[memory is not told by this system]"),
+    ],
+)
+def test_the_memory_line_fits_80_columns(
+    make_runtime: MakeRuntime,
+    monkeypatch: pytest.MonkeyPatch,
+    usage: MemoryUsage,
+    reread: float | None,
+    line: str,
+) -> None:
+    runtime, _ = make_runtime(["Yes."])
+    reply = runtime.generate("Really?")
+    reply = replace(reply, timings=replace(reply.timings, reread_bytes_per_token=reread or 0.0))
+    monkeypatch.setattr(runtime, "memory_usage", lambda: usage)
+    assert memory_line(runtime, None if reread is None else reply) == line
+    assert len(line) <= 80
+
+
 def test_a_transcript_as_json_holds_the_messages(make_runtime: MakeRuntime, tmp_path: Path) -> None:
     runtime, _ = make_runtime(["Grüße"])
     play(Conversation(runtime), runtime, ["Hi", f"/save {tmp_path / 'talk.json'}"])
@@ -425,7 +508,7 @@ def test_a_transcript_as_json_holds_the_messages(make_runtime: MakeRuntime, tmp_
 def test_help_fits_the_terminal_and_names_every_command(make_runtime: MakeRuntime) -> None:
     runtime, _ = make_runtime([])
     screen = play(Conversation(runtime), runtime, ["/help"])
-    for name in ("/new", "/retry", "/undo", "/system", "/history", "/save", "/stats", "/quit"):
+    for name in ("/new", "/retry", "/undo", "/system", "/history", "/save", "/stats", "/memory", "/quit"):
         assert f"\n{name}" in screen
     assert len(screen.splitlines()) < 24
 

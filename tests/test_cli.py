@@ -338,6 +338,15 @@ def test_chat_with_a_prompt_answers_once_and_keeps_it(
     assert not (history_path().parent / "states").exists()  # nobody comes back to a script's question
 
 
+def test_chat_says_what_is_held_when_asked_to(device: Device, capsys: pytest.CaptureFixture[str]) -> None:
+    device.scripts = ["Because."]
+    assert main(["chat", "--memory", "Why?"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "Because.\n"
+    (line,) = [line for line in err.splitlines() if line.startswith("[memory ")]
+    assert line.endswith("/token]") and len(line) <= 80
+
+
 def test_chat_with_a_pipe_answers_once(
     device: Device, capsys: pytest.CaptureFixture[str], type_in: Callable[[bytes], None]
 ) -> None:

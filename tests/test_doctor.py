@@ -278,7 +278,7 @@ def test_a_library_that_ends_its_process_does_not_end_ours(monkeypatch: pytest.M
     dies = "import os, signal; os.kill(os.getpid(), signal.SIGILL)"
     monkeypatch.setattr(doctor_findings, "_CHILD", dies)
     monkeypatch.setattr(doctor_findings, "_installed_version", lambda package: "0.3.36")
-    engine = doctor_findings.find_engine(healthy().store, probe=False)
+    engine = doctor_findings.find_engine(probe=False)
     assert (engine.library, engine.error) == (None, "it ends the process with SIGILL")
 
 

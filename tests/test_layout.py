@@ -24,9 +24,9 @@ ROWS = {
     "decisions": "memory ple catalog manifest store model_lock inventory partial_file"
     " device cgroup process_memory",
     "work": "prompt template_sandbox sealed_state audio vad engine backend llama_backend probe residency"
-    " pull* download tools",
-    "flows": "runtime opening async_runtime stream chat history state_files report speech bench doctor*"
-    " openai_schema",
+    " probe_model pull* download tools",
+    "flows": "runtime opening async_runtime stream chat history state_files report speech bench measure*"
+    " doctor* openai_schema",
     "doors": "cli server __main__",
 }
 FRONT = "__init__"  # the package's face: loads anything, but only when a name is asked for

@@ -42,10 +42,11 @@ def settings(plan: MemoryPlan) -> tuple[int, KvType, int, int]:
     return choices.context_tokens, choices.kv_type, choices.micro_batch_tokens, choices.streamed_bytes
 
 
-def test_without_a_budget_everything_is_in_memory() -> None:
+def test_without_a_budget_all_but_the_per_layer_embeddings_is_in_memory() -> None:
     plan = plan_memory(WITH_PLE)
     assert settings(plan) == (4096, KvType.F16, 512, 0)
-    assert plan.choices.repack and plan.choices.ple_policy is PlePolicy.RESIDENT
+    assert plan.choices.repack and plan.choices.ple_policy is PlePolicy.CACHE
+    assert plan.choices.ple_cache_bytes == 32 * MB
     assert plan.fits and plan.budget_bytes is None
 
 
@@ -110,20 +111,26 @@ def test_without_streaming_the_context_goes_on_shrinking() -> None:
     assert plan.minimum_bytes == plan.comfortable_bytes == plan.total_bytes
 
 
-def test_per_layer_embeddings_go_to_flash_before_anything_else() -> None:
+def test_per_layer_embeddings_are_on_flash_unless_asked_for() -> None:
     whole = plan_memory(WITH_PLE)
-    plan = plan_memory(WITH_PLE, None, whole.total_bytes - 1)
-    assert settings(plan) == settings(whole)
-    assert plan.choices.ple_policy is PlePolicy.CACHE and plan.choices.ple_cache_bytes == 32 * MB
+    plan = plan_memory(WITH_PLE, None, whole.total_bytes)
+    assert plan.choices == whole.choices
     assert any("stay on flash" in line for line in plan.explanation)
+    assert not any("Given up" in line for line in plan.explanation)
+    asked = plan_memory(WITH_PLE, option(ple_policy=PlePolicy.RESIDENT))
+    assert asked.choices.ple_policy is PlePolicy.RESIDENT
+    assert asked.part_bytes("per-layer embeddings") > 32 * MB and asked.total_bytes > whole.total_bytes
     tightest = plan_memory(WITH_PLE, None, whole.minimum_bytes)
     assert tightest.choices.ple_cache_bytes == 16 * MB
 
 
 def test_where_no_page_can_be_released_nothing_is_streamed_or_capped() -> None:
     options = option(platform=Platform(system="Windows", cpu_features=frozenset({"avx2"}), can_release=False))
-    plan = plan_memory(WITH_PLE, options, plan_memory(WITH_PLE, options).minimum_bytes)
+    best = plan_memory(WITH_PLE, options)
+    assert best.choices.ple_policy is PlePolicy.RESIDENT
+    plan = plan_memory(WITH_PLE, options, best.minimum_bytes)
     assert plan.choices.ple_policy is PlePolicy.MAPPED
+    assert any("all per-layer embeddings in RAM" in line for line in plan.explanation)
     assert plan.choices.streamed_bytes == 0 and not plan.choices.repack
 
 

@@ -16,6 +16,7 @@ from ..records import FinishReason, GenerationKeywords
 from .answering import describe_cost, open_shown, show_answer
 from .exit_status import CANCELLED, GOOD
 from .interrupts import Interrupts
+from .memory_gauge import memory_line
 from .model_options import add_model_options, add_sampling_options, generation_keywords, model_name
 from .prompt_source import read_prompt
 from .terminal import Screen, one_line, text_columns
@@ -37,6 +38,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("prompt", nargs="?", metavar="PROMPT")
     parser.add_argument("--system", metavar="TEXT", help="system prompt")
+    parser.add_argument("--memory", action="store_true", help="say what is held, after each answer")
     kept = parser.add_argument_group("conversations")
     kept.add_argument(
         "--resume",
@@ -93,8 +95,8 @@ def _converse(args: argparse.Namespace) -> int:
         if not runtime.has_chat_template:
             screen.note(f"{runtime.model_name} is a base model: it continues text, it does not answer.")
         if is_once:
-            return _answer_once(conversation, prompt, screen)
-        return _talk(conversation, runtime, screen)
+            return _answer_once(conversation, prompt, screen, runtime if args.memory else None)
+        return _talk(conversation, runtime, screen, shows_memory=args.memory)
 
 
 def _make_conversation(
@@ -130,7 +132,7 @@ def _name_to_keep(model: str, runtime: Runtime) -> str:
     return str(path.resolve()) if is_path else model
 
 
-def _answer_once(conversation: Conversation, prompt: str, screen: Screen) -> int:
+def _answer_once(conversation: Conversation, prompt: str, screen: Screen, memory_of: Runtime | None) -> int:
     with Interrupts() as interrupts, conversation:
         answer = conversation.send(prompt)
         show_answer(answer, answer.cancel, screen, interrupts)
@@ -138,16 +140,19 @@ def _answer_once(conversation: Conversation, prompt: str, screen: Screen) -> int
         screen.note(notice)
     if screen.has_notes_terminal:
         screen.faint(describe_cost(answer.reply))
+    if memory_of is not None:
+        screen.faint(memory_line(memory_of, answer.reply))
     return CANCELLED if answer.reply.finish_reason is FinishReason.CANCELLED else GOOD
 
 
-def _talk(conversation: Conversation, runtime: Runtime, screen: Screen) -> int:
+def _talk(conversation: Conversation, runtime: Runtime, screen: Screen, *, shows_memory: bool) -> int:
     from .chat_session import ChatSession
     from .line_input import LineInput
 
     with Interrupts() as interrupts, conversation:
         lines = LineInput(screen, interrupts)
-        ChatSession(conversation, runtime, screen, interrupts, lines.read_message).run()
+        read_message = lines.read_message
+        ChatSession(conversation, runtime, screen, interrupts, read_message, shows_memory=shows_memory).run()
     return GOOD
 
 

@@ -16,6 +16,7 @@ from ..units import format_bytes
 from .answering import describe_cost, show_answer
 from .interrupts import Interrupts
 from .line_input import LineDropped
+from .memory_gauge import memory_line, memory_report
 from .terminal import Screen, clean, one_line
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _HELP = """\
 /history       show what was said
 /save FILE     write it to a file, as Markdown, or as JSON if FILE ends in .json
 /stats         tokens, speed, memory
+/memory        what was planned, and what is held now
 /quit          leave; so do Ctrl-D, and Ctrl-C twice
 A line that ends in \\ goes on in the next, and so do the lines between two \"\"\".
 Later: edge-runtime chat --resume goes on, edge-runtime chat --list shows all."""
@@ -43,11 +45,16 @@ class ChatSession:
         screen: Screen,
         interrupts: Interrupts,
         read_message: Callable[[], str],
+        *,
+        shows_memory: bool = False,
     ) -> None:
-        """read_message: raises EOFError at the end and LineDropped for Ctrl-C at the prompt."""
+        """read_message: raises EOFError at the end and LineDropped for Ctrl-C at the prompt.
+
+        shows_memory: after each answer, a line of what is held.
+        """
         self._conversation, self._runtime, self._screen = conversation, runtime, screen
         self._interrupts, self._read_message = interrupts, read_message
-        self._leaving = False
+        self._shows_memory, self._leaving = shows_memory, False
         self._commands: dict[str, Callable[[str], None]] = {
             "/help": self._help,
             "/new": self._new,
@@ -56,6 +63,7 @@ class ChatSession:
             "/system": self._system,
             "/history": self._history,
             "/stats": self._stats,
+            "/memory": self._memory,
             "/save": self._save,
             "/quit": self._quit,
             "/exit": self._quit,
@@ -116,6 +124,8 @@ class ChatSession:
         answer = ask()
         show_answer(answer, answer.cancel, self._screen, self._interrupts)
         self._screen.faint(describe_cost(answer.reply))
+        if self._shows_memory:
+            self._screen.faint(memory_line(self._runtime, answer.reply))
         for notice in self._conversation.take_notices():
             self._screen.note(notice)
         self._screen.note("")
@@ -175,6 +185,9 @@ class ChatSession:
                 f"prompt {timings.prefill_tokens_per_s:.1f} tokens/s, "
                 f"first token after {timings.time_to_first_token_s:.2f} s"
             )
+
+    def _memory(self, _: str) -> None:
+        self._screen.note(memory_report(self._runtime, self._conversation.last_reply))
 
     def _save(self, name: str) -> None:
         if not name:

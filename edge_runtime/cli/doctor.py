@@ -36,9 +36,7 @@ def add_parser(commands: Any) -> None:
         "else 6 (engine), 4 (memory) or 3 (no model).",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    parser.add_argument(
-        "--probe", action="store_true", help="try the engine on a model again, in a child process"
-    )
+    parser.add_argument("--probe", action="store_true", help="try the engine out again, in a child process")
     parser.set_defaults(run=run)
 
 

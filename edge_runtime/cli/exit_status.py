@@ -26,6 +26,7 @@ STATUS_OF: dict[type[errors.EdgeRuntimeError], int] = {
     errors.OptionInvalid: USAGE,
     errors.HistoryUnavailable: ENGINE,
     errors.NetworkNotAllowed: MODEL,
+    errors.ConversionError: MODEL,
 }
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..catalog import DEFAULT_MODEL, find_file, locate, split_name
@@ -14,6 +15,7 @@ from ..units import format_bytes, parse_bytes
 from .exit_status import GOOD
 
 if TYPE_CHECKING:
+    from ..measure import Measured
     from ..memory import Budget, MemoryPart, MemoryPlan, PlanOptions
 
 _COLUMNS = 80
@@ -25,7 +27,7 @@ def add_parser(commands: Any) -> None:
         "plan",
         help="say what a model would hold in memory, and which settings fit",
         description="What a model would hold in memory, part by part, and the best settings that a "
-        "budget allows. Nothing is loaded. Exit status 4 when it does not fit.",
+        "budget allows. Nothing is loaded, except with --measure. Exit status 4 when it does not fit.",
     )
     parser.add_argument(
         "model", nargs="?", default=DEFAULT_MODEL, metavar="NAME|FILE", help=f"default: {DEFAULT_MODEL}"
@@ -41,20 +43,53 @@ def add_parser(commands: Any) -> None:
     fixed.add_argument("--ple", choices=("resident", "mapped", "cache"), help="per-layer embeddings")
     fixed.add_argument("--parallel", metavar="N", help="conversations at a time (1)")
     fixed.add_argument("--threads", metavar="N", help="default: the cores this process may use")
+    parser.add_argument(
+        "--measure", action="store_true", help="load and run it in a child process, and compare"
+    )
+    parser.add_argument("--plot", metavar="FILE", help="draw it too: a .png or .svg file")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Raises MemoryBudgetExceeded after showing the smallest plan there is."""
+    picture = _picture_path(args.plot)
     budget, options = _budget(args), _options(args)
     try:
         plan = make_plan(args.model, options, budget.size_bytes)
     except MemoryBudgetExceeded as error:
         _show(error.facts["plan"], budget, as_json=args.json)  # type: ignore[arg-type]
+        _draw(error.facts["plan"], None, picture)  # type: ignore[arg-type]
         raise
-    _show(plan, budget, as_json=args.json)
+    measured = _measure(args.model, plan, options) if args.measure else None
+    _show(plan, budget, measured, as_json=args.json)
+    _draw(plan, measured, picture)
     return GOOD
+
+
+def _measure(model: str, plan: MemoryPlan, options: PlanOptions) -> Measured:
+    """Raises ModelNotFound for a model whose file is not here."""
+    from ..gguf_header import read_header
+    from ..measure import measure
+
+    return measure(read_header(locate(model).path), plan, options)
+
+
+def _picture_path(name: str | None) -> Path | None:
+    """Checked before anything takes long."""
+    if name is None:
+        return None
+    from .plan_picture import check_picture
+
+    check_picture(Path(name))
+    return Path(name)
+
+
+def _draw(plan: MemoryPlan, measured: Measured | None, path: Path | None) -> None:
+    if path is not None:
+        from .plan_picture import draw_plan
+
+        draw_plan(plan, path, measured)
 
 
 def make_plan(model: str, options: PlanOptions, budget_bytes: int | None) -> MemoryPlan:
@@ -128,11 +163,16 @@ def _count(text: str | None, option: str) -> int | None:
 # --- what is shown -----------------------------------------------------------------------
 
 
-def _show(plan: MemoryPlan, budget: Budget, *, as_json: bool) -> None:
+def _show(plan: MemoryPlan, budget: Budget, measured: Measured | None = None, *, as_json: bool) -> None:
+    from .plan_measured import measured_lines
+
     if as_json:
-        print(json.dumps({**plan.as_json(), "budget_reason": budget.reason}))
-    else:
-        print("\n".join(plan_lines(plan, budget)))
+        found = {"measured": measured.as_json()} if measured else {}
+        print(json.dumps({**plan.as_json(), "budget_reason": budget.reason, **found}))
+        return
+    print("\n".join(plan_lines(plan, budget)))
+    if measured:
+        print("\n" + "\n".join(measured_lines(measured)))
 
 
 def plan_lines(plan: MemoryPlan, budget: Budget) -> list[str]:

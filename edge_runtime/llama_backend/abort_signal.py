@@ -28,12 +28,16 @@ class FlagSignal:
         self._flag = ctypes.create_string_buffer(2)
         self.data = ctypes.addressof(self._flag)
         self.callback = _address_of("strlen")
+        self._raised = False  # cheaper to ask than the flag itself: arm() stands between two tokens
 
     def arm(self) -> None:
-        self._flag[0] = b"\0"
+        if self._raised:
+            self._raised = False
+            self._flag[0] = b"\0"
 
     def abort(self) -> None:
-        self._flag[0] = b"\1"
+        self._flag[0] = b"\1"  # before the next line: an arm() in between must leave the flag up
+        self._raised = True
 
 
 class CountingSignal:

@@ -56,10 +56,14 @@ class LlamaBackend:
                 kv_type=options.kv_type,
                 signal=signal,
             )
+        except BaseException:
+            self._model.close()
+            raise
+        try:
             if self.keeper:
                 self.keeper.after_loading((lambda: signal.position) if signal else None)
         except BaseException:
-            self._model.close()
+            self.close()
             raise
         self.max_sequences = options.max_sequences
         self.batch_tokens = self._context.batch_tokens

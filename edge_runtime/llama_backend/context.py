@@ -103,6 +103,8 @@ class LlamaContext:
         self._embedding_address = make(("llama_get_embeddings_ith", self._c._lib))
         self._views: dict[int, Float32Array] = {}
         self._last_rows: list[int] = []
+        self._one_row_of = -1  # sequence whose single token was the last step; -1: it was another kind
+        self._one_row: Float32Array | None = None  # its logits
 
     def decode(self, chunks: Sequence[Chunk], *, all_rows: bool = False) -> DecodeStatus:
         """Evaluate one step. At most batch_tokens tokens in all; `all_rows` yields a row for each.
@@ -110,7 +112,13 @@ class LlamaContext:
         Raises BackendFailed; its fact `session_good` says whether the context may be used again.
         """
         row = 0
-        self._last_rows.clear()
+        if len(chunks) == 1 and len(chunks[0].tokens) == 1:  # an answer's next token
+            self._tokens[0], self._positions[0] = chunks[0].tokens[0], chunks[0].first_position
+            if self._one_row_of != chunks[0].sequence:
+                self._sequences[0], self._wants_logits[0] = chunks[0].sequence, True
+                self._one_row_of, self._one_row, self._last_rows = chunks[0].sequence, None, [0]
+            return self._run(1)
+        self._one_row_of, self._one_row, self._last_rows = -1, None, []
         for chunk in chunks:
             tokens = chunk.tokens
             end = row + len(tokens)
@@ -126,6 +134,9 @@ class LlamaContext:
             self._wants_logits[end - 1] = chunk.wants_logits
             self._last_rows.append(end - 1)
             row = end
+        return self._run(row)
+
+    def _run(self, row: int) -> DecodeStatus:
         self._batch.n_tokens = row
         code = self._decode(self.pointer, self._batch)
         if self._wait is not None:
@@ -147,6 +158,8 @@ class LlamaContext:
 
     def logits(self, chunk_index: int) -> Float32Array:
         """(vocabulary,) of the last token of that chunk of the last step; overwritten by the next."""
+        if self._one_row is not None:  # of the step before, which was like this one: it has not moved
+            return self._one_row
         address = self._logits_address(self.pointer, self._last_rows[chunk_index])
         view = self._views.get(address)
         if view is None:
@@ -154,6 +167,8 @@ class LlamaContext:
             if len(self._views) > 64:  # the buffer moves only when it grows
                 self._views.clear()
             self._views[address] = view
+        if self._one_row_of >= 0:
+            self._one_row = view
         return view
 
     def arm_abort(self) -> None:

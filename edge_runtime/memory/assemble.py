@@ -47,11 +47,17 @@ class Model:
 
     def parts(self, choices: MemoryChoices) -> tuple[MemoryPart, ...]:
         """In the order of a table; parts of no size are left out."""
-        groups = (self._weight_parts(choices), self._ple_parts(choices), self._run_parts(choices))
-        return tuple(part for group in groups for part in group if part.size_bytes)
+        parts = self._process_parts(choices)
+        # Streamed weights are mapped like others, and their window is a part of them.
+        mapped = self._process_parts(replace(choices, streamed_bytes=0)) if choices.streamed_bytes else parts
+        return (*parts, self._kernel_part(mapped))
 
     def total_bytes(self, choices: MemoryChoices) -> int:
         return sum(part.size_bytes for part in self.parts(choices) if part.held is not Held.FLASH)
+
+    def _process_parts(self, choices: MemoryChoices) -> tuple[MemoryPart, ...]:
+        groups = (self._weight_parts(choices), self._ple_parts(choices), self._run_parts(choices))
+        return tuple(part for group in groups for part in group if part.size_bytes)
 
     # --- weights -----------------------------------------------------------------------
 
@@ -133,6 +139,12 @@ class Model:
         yield MemoryPart("vocabulary", process.vocabulary_bytes(self.header, shape), Held.ANONYMOUS)
         yield MemoryPart("Python", process.INTERPRETER_BYTES, Held.ANONYMOUS)
         yield MemoryPart("libraries", process.LIBRARIES_BYTES, Held.FILE)
+
+    def _kernel_part(self, parts: Sequence[MemoryPart]) -> MemoryPart:
+        """Page tables stay when their pages go: what is on flash has been mapped as well."""
+        mapped = sum(part.size_bytes for part in parts)
+        kernel = process.kernel_bytes(mapped, self.options.platform.page_bytes)
+        return MemoryPart("kernel", kernel, Held.ANONYMOUS, "page tables")
 
 
 def _without(body: ClassBytes, streamed_bytes: int) -> ClassBytes:

@@ -98,6 +98,9 @@ def _best_choices(model: Model) -> MemoryChoices:
     options, shape = model.options, model.shape
     default = min(shape.trained_context_tokens or DEFAULT_CONTEXT_TOKENS, DEFAULT_CONTEXT_TOKENS)
     has_ple = model.weights(False).ple_bytes > 0
+    # Per-layer embeddings stay on flash where that can be held: a token needs a row of them, 3 pages.
+    # RESIDENT here only when asked for, or where pages cannot be given back (then MAPPED follows).
+    wants_cache = options.platform.can_release or options.ple_cache_bytes is not None
     choices = MemoryChoices(
         context_tokens=options.context_tokens or default,
         kv_type=options.kv_type or KvType.F16,
@@ -107,8 +110,7 @@ def _best_choices(model: Model) -> MemoryChoices:
         threads=options.threads or 1,
         file=model.header.path.name,
     )
-    wants_cache = options.ple_cache_bytes is not None and options.ple_policy is None
-    if has_ple and (wants_cache or choices.ple_policy is PlePolicy.CACHE):
+    if has_ple and (options.ple_policy or (wants_cache and PlePolicy.CACHE)) is PlePolicy.CACHE:
         return _with_ple_cache(model, choices)
     return choices
 

@@ -16,6 +16,7 @@ from enum import Enum
 from ..gguf_header import GgufHeader
 from ..gguf_types import GgmlType, TensorInfo
 from .plan import Platform
+from .streaming import streamable_bytes
 
 PLE_TENSOR = "per_layer_token_embd.weight"
 _EMBEDDING_TENSOR = "token_embd.weight"
@@ -66,7 +67,7 @@ class WeightSizes:
     output: ClassBytes
     ple_bytes: int
     ple_row_bytes: int
-    streamable_bytes: int  # matrices of the layers: the part that may be read from flash
+    streamable_bytes: int  # may be read from flash for every token
     is_tied: bool  # the output is the embedding
 
     @property
@@ -91,7 +92,7 @@ def weight_sizes(header: GgufHeader, platform: Platform, repack: bool) -> Weight
         output=_tied_output(embedding, platform, can) if tied else _class_bytes(output, platform, can),
         ple_bytes=sum(tensor.size_bytes for tensor in ple),
         ple_row_bytes=sum(tensor.size_bytes // tensor.shape[1] for tensor in ple),
-        streamable_bytes=sum(t.size_bytes for t in body if t.name.startswith("blk.") and len(t.shape) == 2),
+        streamable_bytes=streamable_bytes(body),
         is_tied=tied,
     )
 

@@ -10,15 +10,13 @@ from pathlib import Path
 from ..gguf_header import GgufHeader
 from ..gguf_types import TensorInfo
 from ..memory import PlePolicy
+from ..memory.streaming import STREAMABLE_KINDS, block_bytes, block_range, split_name, streamable_kind
 from .mapping import FileRange
-from .pages import BLOCK_BYTES
 
 PLE_TENSOR = "per_layer_token_embd.weight"
 EMBEDDING_TENSOR = "token_embd.weight"
-_LAYER = re.compile(r"blk\.(?P<layer>\d+)\.(?P<kind>.+)")
-# The big matrices of a layer, from its end to its beginning: what is streamed first is what a
-# layer uses last, so that the device has had the most time.
-_STREAMABLE = ("ffn_down", "ffn_up", "ffn_gate", "attn_output", "attn_q", "attn_qkv", "attn_k", "attn_v")
+# How far a pass has come is known to about a layer: some have more graph nodes than others.
+_MARGIN_LAYERS = 1.5
 
 
 @dataclass(frozen=True)
@@ -88,26 +86,37 @@ def choose_streamed(header: GgufHeader, streamed_bytes: int) -> tuple[StreamedTe
     layers = header.block_count or 1
     chosen: list[TensorInfo] = []
     missing_bytes = streamed_bytes
-    for kind in _STREAMABLE:
+    for kind in STREAMABLE_KINDS:
         if missing_bytes <= 0:
             break
-        tensors = [t for t in header.tensors if _kind(t) == kind and _block_bytes(t)]
+        tensors = [t for t in header.tensors if streamable_kind(t) == kind and block_bytes(t)]
         picked = _evenly(tensors, missing_bytes)
         chosen += picked
-        missing_bytes -= sum(map(_block_bytes, picked))
-    in_order = sorted(chosen, key=lambda t: (_layer(t), -_STREAMABLE.index(_kind(t))))
-    return tuple(StreamedTensor(t.name, _blocks(t), (_layer(t) + 1) / layers) for t in in_order)
+        missing_bytes -= sum(map(block_bytes, picked))
+    in_order = sorted(chosen, key=_order_of_use)
+    return tuple(
+        StreamedTensor(t.name, FileRange(t.file_index, *block_range(t)), _needed_until(t, layers))
+        for t in in_order
+    )
+
+
+def _order_of_use(tensor: TensorInfo) -> tuple[int, int]:
+    return _layer(tensor), -STREAMABLE_KINDS.index(streamable_kind(tensor) or "")
+
+
+def _needed_until(tensor: TensorInfo, layers: int) -> float:
+    return min((_layer(tensor) + 1 + _MARGIN_LAYERS) / layers, 1.0)
 
 
 def _evenly(tensors: Sequence[TensorInfo], wanted_bytes: int) -> list[TensorInfo]:
     """As few of them as give wanted_bytes, at equal distances."""
-    total_bytes = sum(map(_block_bytes, tensors))
+    total_bytes = sum(map(block_bytes, tensors))
     if wanted_bytes >= total_bytes:
         return list(tensors)
     count = len(tensors)
     for wanted in range(1, count):
         picked = [tensors[(2 * i + 1) * count // (2 * wanted)] for i in range(wanted)]
-        if sum(map(_block_bytes, picked)) >= wanted_bytes:
+        if sum(map(block_bytes, picked)) >= wanted_bytes:
             return picked
     return list(tensors)
 
@@ -128,11 +137,11 @@ def repack_patterns(names: Iterable[str]) -> list[str]:
     """Few regular expressions that match exactly these tensors: llama.cpp tries each on each."""
     layers_of: dict[str, list[str]] = {}
     for name in names:
-        found = _LAYER.fullmatch(name)
-        if found is None:
+        of_layer = split_name(name)
+        if of_layer is None:
             layers_of.setdefault(name, [])
         else:
-            layers_of.setdefault(found["kind"], []).append(found["layer"])
+            layers_of.setdefault(of_layer[1], []).append(str(of_layer[0]))
     return [
         rf"^blk\.({'|'.join(layers)})\.{re.escape(kind)}$" if layers else f"^{re.escape(kind)}$"
         for kind, layers in layers_of.items()
@@ -141,17 +150,6 @@ def repack_patterns(names: Iterable[str]) -> list[str]:
 
 def _place(tensor: TensorInfo) -> FileRange:
     return FileRange(tensor.file_index, tensor.offset_bytes, tensor.offset_bytes + tensor.size_bytes)
-
-
-def _blocks(tensor: TensorInfo) -> FileRange:
-    start = -(-tensor.offset_bytes // BLOCK_BYTES) * BLOCK_BYTES
-    end = (tensor.offset_bytes + tensor.size_bytes) // BLOCK_BYTES * BLOCK_BYTES
-    return FileRange(tensor.file_index, start, max(start, end))
-
-
-def _block_bytes(tensor: TensorInfo) -> int:
-    place = _blocks(tensor)
-    return place.end - place.start
 
 
 def _ends(header: GgufHeader, streamed: Sequence[StreamedTensor]) -> list[FileRange]:
@@ -168,11 +166,6 @@ def _ends(header: GgufHeader, streamed: Sequence[StreamedTensor]) -> list[FileRa
     return ends
 
 
-def _kind(tensor: TensorInfo) -> str:
-    found = _LAYER.fullmatch(tensor.name)
-    return found["kind"].removesuffix(".weight") if found else ""
-
-
 def _layer(tensor: TensorInfo) -> int:
-    found = _LAYER.fullmatch(tensor.name)
-    return int(found["layer"]) if found else 0
+    of_layer = split_name(tensor.name)
+    return of_layer[0] if of_layer else 0

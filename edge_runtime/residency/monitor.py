@@ -13,6 +13,7 @@ from .keeper import ResidencyKeeper
 
 _INTERVAL_S = 0.25
 _MAKE_ROOM_AT = 0.98  # of the budget
+_GROWTH_BYTES = 8_000_000
 
 
 class MemoryMonitor:
@@ -40,6 +41,7 @@ class MemoryMonitor:
         self.budget_bytes = budget_bytes
         self.anonymous_bytes = self.file_bytes = self.peak_bytes = 0
         self.trim_count = 0
+        self._left_at_bytes = 0  # by the last attempt to make room
         self._keeper: ResidencyKeeper | None = None
         self._look, self._interval_s = look, interval_s
         self._make_room = [*make_room, _trim_heap]
@@ -74,9 +76,16 @@ class MemoryMonitor:
         if not self._sample():
             return False
         self._hold_ple_cap()
-        if self.budget_bytes is not None and self.used_bytes > _MAKE_ROOM_AT * self.budget_bytes:
+        if self.budget_bytes is not None and self.used_bytes > self._make_room_at_bytes(self.budget_bytes):
             self._shrink(int(_MAKE_ROOM_AT * self.budget_bytes))
         return True
+
+    def _make_room_at_bytes(self, budget_bytes: int) -> int:
+        """Where the last attempt ended above the mark, the next waits for growth: it costs speed."""
+        mark_bytes = int(_MAKE_ROOM_AT * budget_bytes)
+        if self._left_at_bytes <= mark_bytes:
+            return mark_bytes
+        return min(self._left_at_bytes + _GROWTH_BYTES, max(budget_bytes, self._left_at_bytes))
 
     def _watch(self) -> None:
         while not self._stop.wait(self._interval_s):
@@ -110,6 +119,7 @@ class MemoryMonitor:
         for step in self._make_room:
             step()
             self._sample()
+            self._left_at_bytes = self.used_bytes
             if self.used_bytes <= wanted_bytes:
                 return
 

@@ -16,7 +16,6 @@ from functools import lru_cache
 from typing import Any
 
 PAGE_BYTES = mmap.PAGESIZE
-BLOCK_BYTES = 2 << 20  # streamed weights are read in blocks of this size, aligned to it in the file
 # Source: Linux include/uapi/asm-generic/mman-common.h; the first three are POSIX's as well.
 _NORMAL, _RANDOM, _WILLNEED, _DONTNEED, _HUGEPAGE, _PAGEOUT, _POPULATE_READ = 0, 1, 3, 4, 14, 21, 22
 

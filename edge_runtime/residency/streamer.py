@@ -16,7 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .pages import BLOCK_BYTES, Pages, expect_blocks, read_in, unmap_and_forget
+from ..memory.streaming import BLOCK_BYTES
+from .pages import Pages, expect_blocks, read_in, unmap_and_forget
 
 _POLL_S = 0.001
 

@@ -29,7 +29,7 @@ Run = Callable[..., "subprocess.CompletedProcess[bytes]"]
 def store(tmp_path: Path, shared_store: Path, smollm2_path: Path, gemma_path: Path) -> Path:
     """An empty store, but for what the crash guard has found out about this machine."""
     for path in (smollm2_path, gemma_path):
-        guard_file(path, run_probe(path).use_extra_bufts)
+        guard_file(path, run_probe().use_extra_bufts)
     own = tmp_path / "store"
     own.mkdir()
     shutil.copy(shared_store / "probe.json", own)

@@ -308,6 +308,32 @@ def test_a_budget_shrinks_what_is_held_or_is_refused(smollm2_path: Path) -> None
     assert "MB fits" in caught.value.hint
 
 
+def test_over_the_budget_new_requests_are_refused_until_there_is_room(smollm2_path: Path) -> None:
+    with Runtime.open(smollm2_path, budget="300MB") as runtime:
+        assert runtime.generate("Once", max_tokens=2).text
+        ballast = np.ones(400_000_000 // 8)
+        usage = runtime.memory_usage()
+        assert usage.anonymous_bytes > 400_000_000 and usage.peak_bytes >= usage.anonymous_bytes
+        with pytest.raises(MemoryBudgetExceeded, match="its budget is 286 MiB") as caught:
+            runtime.generate("upon", max_tokens=2)
+        assert caught.value.facts["plan"] is runtime.plan
+        del ballast
+        runtime.memory_usage()
+        assert runtime.generate("upon", max_tokens=2).text
+
+
+def test_token_ids_are_a_prompt_too(smollm2_path: Path) -> None:
+    with Runtime.open(smollm2_path, context_tokens=512) as runtime:
+        prompt = "The capital of France is"
+        ids = runtime._backend.tokenize(prompt, add_special=True, parse_special=False)
+        by_text = runtime.generate(prompt, max_tokens=8, temperature=0.0)
+        by_ids = runtime.generate(ids, max_tokens=8, temperature=0.0)
+        assert by_ids.text == by_text.text and by_ids.usage.prompt_tokens == by_text.usage.prompt_tokens
+        for wrong in ([-1], [49152], ["a"], [1.5]):
+            with pytest.raises(OptionInvalid, match="no token id"):
+                runtime.generate(wrong)  # type: ignore[arg-type]
+
+
 def test_a_damaged_file_is_ours_to_report(smollm2_path: Path, tmp_path: Path) -> None:
     whole = smollm2_path.read_bytes()
     for name, data in {"cut": whole[: len(whole) // 2], "empty": b"", "text": b"not a model" * 9}.items():

@@ -89,7 +89,7 @@ def _prepare(model: str) -> int:
 
     try:
         path = locate(model).path
-        guard_file(path, run_probe(path).use_extra_bufts)
+        guard_file(path, run_probe().use_extra_bufts)
     except EdgeRuntimeError as error:
         print(f"{error}; {error.hint}", file=sys.stderr)
         return 1

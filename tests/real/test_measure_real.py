@@ -1,0 +1,29 @@
+"""A plan beside what a process really holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_runtime.device import default_threads
+from edge_runtime.gguf_header import read_header
+from edge_runtime.measure import measure
+from edge_runtime.memory import KvType, PlanOptions, plan_memory, this_platform
+from edge_runtime.process_memory import resident_kinds
+
+pytestmark = pytest.mark.skipif(resident_kinds() is None, reason="this system does not tell kinds of memory")
+
+
+@pytest.mark.parametrize(("context", "kv_type"), [(1024, KvType.F16), (4096, KvType.Q8_0)])
+def test_smollm2_holds_what_was_planned(smollm2_path: Path, context: int, kv_type: KvType) -> None:
+    options = PlanOptions(
+        context_tokens=context, kv_type=kv_type, threads=default_threads(), platform=this_platform()
+    )
+    header = read_header(smollm2_path)
+    plan = plan_memory(header, options, 2_000_000_000)
+    measured = measure(header, plan, options, most_prompt_tokens=512)
+    assert measured.as_planned
+    assert abs(measured.error) <= 0.05, measured.as_json()
+    by_name = {part.name: part for part in measured.parts}
+    assert abs(by_name["KV cache"].error) <= 0.001 and abs(by_name["model file"].error) <= 0.02

@@ -1,0 +1,111 @@
+"""The functions that llama.cpp calls between two nodes, called as it calls them: by their address."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import time
+
+import pytest
+from mapped_file import linux_only
+
+from edge_runtime.llama_backend.abort_signal import (
+    AbortSignal,
+    CountingSignal,
+    FlagSignal,
+    counting_signal,
+)
+
+# As ggml_abort_callback, but for its result: bool is the lowest byte of what these return.
+_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_bool, ctypes.c_void_p)
+BOTH = [FlagSignal, pytest.param(CountingSignal, marks=linux_only)]
+
+
+def ask(signal: AbortSignal, times: int = 1) -> list[bool]:
+    shall_stop = _CALLBACK(signal.callback)
+    return [shall_stop(signal.data) for _ in range(times)]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_it_says_go_on_until_it_is_aborted(kind: type[FlagSignal | CountingSignal]) -> None:
+    signal = kind()
+    signal.arm()
+    assert ask(signal, 100) == [False] * 100
+    signal.abort()
+    assert ask(signal, 100) == [True] * 100
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_arming_forgets_an_earlier_abort(kind: type[FlagSignal | CountingSignal]) -> None:
+    signal = kind()
+    for _ in range(3):
+        signal.abort()
+        signal.abort()
+        signal.arm()
+        assert ask(signal, 3) == [False] * 3
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_another_thread_may_abort(kind: type[FlagSignal | CountingSignal]) -> None:
+    signal = kind()
+    signal.arm()
+    thread = threading.Timer(0.02, signal.abort)
+    thread.start()
+    end_s = time.monotonic() + 10
+    while not ask(signal)[0]:
+        assert time.monotonic() < end_s
+    thread.join()
+
+
+@linux_only
+def test_calls_are_counted_as_a_part_of_the_pass_before() -> None:
+    signal = CountingSignal()
+    signal.arm()
+    assert ask(signal, 40) == [False] * 40
+    assert signal.position == 0  # nobody knows yet how many there will be
+    signal.arm()
+    assert signal.position == 1
+    ask(signal, 10)
+    assert signal.position == 1.25
+    ask(signal, 30)
+    assert signal.position == 2
+    ask(signal, 5)  # a longer pass than the one before
+    assert signal.position == 2
+    signal.arm()
+    assert signal.position == 2
+    ask(signal, 9)
+    assert signal.position == 2.2  # the last pass had 45
+
+
+@linux_only
+def test_position_never_goes_back_and_arming_without_a_pass_changes_nothing() -> None:
+    signal = CountingSignal()
+    positions = []
+    for nodes in (10, 12, 0, 9, 11):
+        signal.arm()
+        for _ in range(nodes):
+            ask(signal)
+            positions.append(signal.position)
+    assert positions == sorted(positions)
+    signal.arm(), signal.arm(), signal.arm()
+    assert signal.position == 4
+
+
+@linux_only
+def test_an_aborted_pass_does_not_count() -> None:
+    signal = CountingSignal()
+    for _ in range(2):
+        signal.arm()
+        ask(signal, 20)
+    signal.abort()
+    assert ask(signal) == [True]
+    assert signal.position == 2  # as far as anybody can be
+    signal.arm()
+    assert signal.position == 1
+    ask(signal, 5)
+    assert signal.position == 1.25  # and the length of a pass is still the last whole one's
+
+
+@linux_only
+def test_linux_has_one() -> None:
+    assert isinstance(counting_signal(), CountingSignal)
