@@ -59,7 +59,8 @@ class MemoryMonitor:
         return self.budget_bytes is not None and self.used_bytes > self.budget_bytes
 
     def start(self, keeper: ResidencyKeeper | None) -> None:
-        """keeper: of the model that has been loaded."""
+        """keeper: of the model that has been loaded. What loading has freed goes back to the system."""
+        _trim_heap()
         self._keeper = keeper
         if keeper is not None:
             self._make_room.insert(0, keeper.trim_ple)

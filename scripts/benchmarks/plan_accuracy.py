@@ -114,7 +114,7 @@ def run_case(case: Case, folder: Path) -> Result:
         plan = plan_with_dry_run(header, options, case.budget_bytes)
         return Result(case, measure(header, plan, options, most_prompt_tokens=case.prompt_tokens))
     except (EdgeRuntimeError, ModelMissing) as error:
-        return Result(case, None, f"{type(error).__name__}: {error}")
+        return Result(case, None, f"{type(error).__name__}: {str(error).splitlines()[-1]}")
 
 
 # --- the report --------------------------------------------------------------------------
