@@ -18,6 +18,9 @@ STREAMING_CONTEXT_TOKENS = 2048  # a context that small is worth streaming weigh
 LEAST_CONTEXT_TOKENS = 256
 _CONTEXT_STEP_TOKENS = 256
 _MICRO_BATCHES = (512, 256, 128, 64)
+# Buffers that a default may take. Gemma 3 270M reads a prompt 8 % faster with 512 tokens at a time
+# than with 256; Gemma 3n E2B, whose buffers are 108 MB then, just as fast with 128 (2-core Xeon).
+_DEFAULT_BUFFER_BYTES, _LEAST_DEFAULT_MICRO_BATCH = 32_000_000, 128
 # 4096 tokens of prose have some 1,200 different ones: 15 MB of rows, in pages, for Gemma 3n and 4.
 PLE_CACHE_BYTES, LEAST_PLE_CACHE_BYTES = 32_000_000, 16_000_000
 _MEGABYTE = 1_000_000
@@ -104,7 +107,7 @@ def _best_choices(model: Model) -> MemoryChoices:
     choices = MemoryChoices(
         context_tokens=options.context_tokens or default,
         kv_type=options.kv_type or KvType.F16,
-        micro_batch_tokens=options.micro_batch_tokens or _MICRO_BATCHES[0],
+        micro_batch_tokens=options.micro_batch_tokens or _default_micro_batch(model),
         repack=options.platform.can_repack if options.repack is None else options.repack,
         ple_policy=(options.ple_policy or PlePolicy.RESIDENT) if has_ple else PlePolicy.NONE,
         threads=options.threads or 1,
@@ -113,6 +116,15 @@ def _best_choices(model: Model) -> MemoryChoices:
     if has_ple and (options.ple_policy or (wants_cache and PlePolicy.CACHE)) is PlePolicy.CACHE:
         return _with_ple_cache(model, choices)
     return choices
+
+
+def _default_micro_batch(model: Model) -> int:
+    fitting = (
+        micro_batch
+        for micro_batch in _MICRO_BATCHES
+        if model.buffer_bytes(micro_batch) <= _DEFAULT_BUFFER_BYTES
+    )
+    return max(next(fitting, 0), _LEAST_DEFAULT_MICRO_BATCH)
 
 
 def _with_ple_cache(model: Model, choices: MemoryChoices) -> MemoryChoices:
