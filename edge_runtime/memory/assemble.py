@@ -45,6 +45,10 @@ class Model:
         sizes = self.weights(False)
         return min(sizes.streamable_bytes, int(MOST_STREAMED * sizes.without_ple_bytes))
 
+    def buffer_bytes(self, micro_batch_tokens: int) -> int:
+        """Of the compute buffer, with a cache in F16."""
+        return buffer_bytes(self.shape, micro_batch_tokens, self.options.max_sequences)
+
     def parts(self, choices: MemoryChoices) -> tuple[MemoryPart, ...]:
         """In the order of a table; parts of no size are left out."""
         parts = self._process_parts(choices)
