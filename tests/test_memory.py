@@ -256,7 +256,7 @@ def test_the_json_has_the_promised_keys() -> None:
     assert found["choices"] == {
         "context_tokens": 512,
         "kv_type": "f16",
-        "micro_batch": 512,
+        "micro_batch": 256,
         "repack": True,
         "ple_policy": "none",
         "ple_cache_bytes": 0,

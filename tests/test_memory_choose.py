@@ -44,10 +44,18 @@ def settings(plan: MemoryPlan) -> tuple[int, KvType, int, int]:
 
 def test_without_a_budget_all_but_the_per_layer_embeddings_is_in_memory() -> None:
     plan = plan_memory(WITH_PLE)
-    assert settings(plan) == (4096, KvType.F16, 512, 0)
+    assert settings(plan) == (4096, KvType.F16, 256, 0)
     assert plan.choices.repack and plan.choices.ple_policy is PlePolicy.CACHE
     assert plan.choices.ple_cache_bytes == 32 * MB
     assert plan.fits and plan.budget_bytes is None
+
+
+def test_a_micro_batch_takes_no_more_buffers_than_it_is_worth() -> None:
+    narrow = header("llama", 2, attention__head_count=16, feed_forward_length=1024)
+    wide = header("llama", 2, attention__head_count=16, feed_forward_length=16_384)
+    assert settings(plan_memory(narrow)) == (4096, KvType.F16, 512, 0)
+    assert settings(plan_memory(wide)) == (4096, KvType.F16, 128, 0)
+    assert settings(plan_memory(wide, option(micro_batch_tokens=512))) == (4096, KvType.F16, 512, 0)
 
 
 def test_the_trained_length_bounds_the_context() -> None:
@@ -57,8 +65,8 @@ def test_the_trained_length_bounds_the_context() -> None:
 
 def test_what_is_given_up_first_second_and_third() -> None:
     whole = plan_memory(LLAMA).total_bytes
-    assert settings(plan_memory(LLAMA, None, whole)) == (4096, KvType.F16, 512, 0)
-    assert settings(plan_memory(LLAMA, None, whole - 1)) == (4096, KvType.F16, 256, 0)
+    assert settings(plan_memory(LLAMA, None, whole)) == (4096, KvType.F16, 256, 0)
+    assert settings(plan_memory(LLAMA, None, whole - 1)) == (4096, KvType.F16, 128, 0)
     assert settings(plan_memory(LLAMA, None, whole - 100 * MIB)) == (4096, KvType.Q8_0, 64, 0)
     smaller = plan_memory(LLAMA, None, whole - 330 * MIB)
     assert 2048 <= smaller.context_tokens < 4096 and smaller.choices.kv_type is KvType.Q8_0
@@ -183,8 +191,8 @@ def test_what_cannot_fit_says_what_would_and_what_was_given_up() -> None:
 
 def test_the_next_step_has_a_price() -> None:
     whole = plan_memory(LLAMA).total_bytes
-    lines = plan_memory(LLAMA, None, whole - 20 * MB).explanation
-    assert any(line.endswith("more would give a micro-batch of 512 tokens.") for line in lines), lines
+    lines = plan_memory(LLAMA, None, whole - 2 * MB).explanation
+    assert any(line.endswith("more would give a micro-batch of 256 tokens.") for line in lines), lines
     roomy = plan_memory(LLAMA, None, 2 * whole).explanation
     assert roomy[-1].startswith("There is room for --context ")
     room = int(roomy[-1].rstrip(".").split()[-1])

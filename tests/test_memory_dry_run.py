@@ -46,7 +46,7 @@ def test_an_uncertain_plan_takes_over_what_llama_cpp_says() -> None:
     buffers = plan.part_bytes("compute buffers") + plan.part_bytes("attention masks")
     assert buffers == pytest.approx(300 * MB, abs=2)
     assert plan.part_bytes("KV cache") == pytest.approx(77 * MB, abs=2)
-    assert tasks == [DryRunTask("some.gguf", 4096, 1, 512, "f16")]  # the same choices: one look is enough
+    assert tasks == [DryRunTask("some.gguf", 4096, 1, 256, "f16")]  # the same choices: one look is enough
 
 
 def test_the_choice_is_made_again() -> None:
@@ -57,7 +57,7 @@ def test_the_choice_is_made_again() -> None:
         budget,
         run=lambda task: DryRunSizes(task.micro_batch_tokens * MB, 100 * MB, 0),
     )
-    assert plan.fits and plan.choices.micro_batch_tokens < 512
+    assert plan.fits and plan.choices.micro_batch_tokens < 256
 
 
 def test_what_does_not_fit_after_a_closer_look_is_refused() -> None:

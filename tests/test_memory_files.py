@@ -68,7 +68,7 @@ def test_a_stand_in_has_the_cache_of_the_real_model() -> None:
     manifest = find_manifest("gemma-4-e2b-it")
     header = stand_in_header(manifest, manifest.files[0])
     assert header is not None
-    plan = plan_memory(header, replace(OPTIONS, context_tokens=8192))
+    plan = plan_memory(header, replace(OPTIONS, context_tokens=8192, micro_batch_tokens=512))
     assert plan.part_bytes("KV cache") == 3 * 2048 * 8192 + 12 * 1024 * 1024
 
 

@@ -91,7 +91,8 @@ def _run_case(case: Case, settings: Settings) -> CaseReport:
         print(f"  skipped: {error}", file=sys.stderr)
         return CaseReport(case, None, [], {}, [], str(error))
     sides = sides_of(case, model, limit_bytes, stock=settings.stock, quick=settings.quick)
-    runs = _alternate(sides, file, 1 if case.kind is Kind.SOAK else settings.repetitions)
+    most = 1 if case.kind is Kind.SOAK else case.most_repetitions or settings.repetitions
+    runs = _alternate(sides, file, min(most, settings.repetitions))
     figures: Figures = figures_of(case, runs)
     return CaseReport(case, limit_bytes, runs, figures, goal_rows(case, figures))
 
