@@ -18,7 +18,7 @@ from .gguf_types import TensorInfo
 from .memory import Held, KvType, MemoryPlan, PlanOptions, PlePolicy, plan_memory, safe_budget, this_platform
 from .probe import guard_file, probe_result, run_probe
 from .residency import MemoryMonitor, ResidencyLayout, plan_layout
-from .units import format_bytes
+from .units import format_bytes, parse_bytes
 
 Choice = TypeVar("Choice", bound=Enum)
 
@@ -131,6 +131,7 @@ def _layout(header: GgufHeader, plan: MemoryPlan, wish: Wish) -> ResidencyLayout
         window_bytes=plan.part_bytes("streaming window"),
         ple_policy=choices.ple_policy,
         ple_cache_bytes=choices.ple_cache_bytes if choices.ple_policy is PlePolicy.CACHE else None,
+        ple_locked_bytes=wish.plan.ple_locked_bytes if choices.ple_policy is PlePolicy.CACHE else 0,
     )
 
 
@@ -152,6 +153,7 @@ def plan_options(
     micro_batch_tokens: int | None = None,
     repack: bool | None = None,
     ple: str | None = None,
+    ple_locked: str | int | None = None,
     parallel: int = 1,
     threads: int | None = None,
 ) -> PlanOptions:
@@ -162,6 +164,7 @@ def plan_options(
         micro_batch_tokens=micro_batch_tokens,
         repack=repack,
         ple_policy=None if ple is None else _one_of(PlePolicy, ple, "ple"),
+        ple_locked_bytes=0 if ple_locked is None else parse_bytes(ple_locked, option="ple-locked"),
         max_sequences=parallel,
         threads=threads,
     )

@@ -57,6 +57,7 @@ class Runtime:
         micro_batch_tokens: int | None = None,
         repack: bool | None = None,
         ple: str | None = None,
+        ple_locked: str | int | None = None,
         parallel: int = 1,
         threads: int | None = None,
         gpu_layers: int | None = None,
@@ -71,7 +72,8 @@ class Runtime:
         context_tokens: for each of `parallel` conversations; default up to 4096. kv_type:
         "f16", "q8_0" or "q4_0". micro_batch_tokens: how many tokens of a prompt are evaluated
         at once. repack: weights in the order that this processor likes best. ple: where
-        per-layer embeddings live, "cache", "mapped" or "resident". threads: default the
+        per-layer embeddings live, "cache", "mapped" or "resident"; ple_locked: how much of
+        them stays in memory beside the cache, "16MB", from the lowest token id on. threads: default the
         physical cores that this process may use. gpu_layers: how many layers a GPU takes,
         where the build has one; default all, 0 for none. residency: False leaves all pages to
         the system. on_progress: called with 0.0 to 1.0 while loading.
@@ -93,6 +95,7 @@ class Runtime:
                 micro_batch_tokens=micro_batch_tokens,
                 repack=repack,
                 ple=ple,
+                ple_locked=ple_locked,
                 parallel=parallel,
                 threads=threads,
             ),

@@ -147,12 +147,13 @@ def test_options_reach_the_engine(device: Device) -> None:
     sampling = ["--temperature", "0.5", "--top-k", "7", "--top-p", "0.5", "--min-p", "0.1", "--seed", "3"]
     loading = ["--model", "some", "--budget", "2GB", "--context", "512", "--threads", "3", "--offline"]
     loading += ["--gpu-layers", "0", "--kv", "q8_0", "--ple", "cache", "--no-repack"]
+    loading += ["--ple-locked", "8MB"]
     penalty = ["--repeat-penalty", "1.5", "--max-tokens", "4"]
     assert main(["generate", *sampling, *loading, *penalty, "Hi"]) == 0
     ((model, options),) = device.opened
     options.pop("on_progress")
     asked = {"budget": "2GB", "context_tokens": 512, "threads": 3, "gpu_layers": 0}
-    asked |= {"kv_type": "q8_0", "ple": "cache", "repack": False}
+    asked |= {"kv_type": "q8_0", "ple": "cache", "ple_locked": "8MB", "repack": False}
     assert (model, options) == ("some", asked)
     assert device.backend is not None
     (drawn,) = device.backend.sampling
@@ -425,7 +426,6 @@ def test_an_empty_list_says_so_on_stderr(capsys: pytest.CaptureFixture[str]) -> 
         (["--resume", "seven"], "--resume: 'seven' is not a conversation's number"),
         (["--delete", "7"], "there is no conversation 7"),
         (["--resume", "--no-history"], "--no-history excludes"),
-        (["--json"], "--json goes with --list"),
         (["--threads", "many"], "--threads: 'many' is not a whole number"),
     ],
 )
@@ -439,6 +439,25 @@ def test_what_chat_cannot_do_ends_with_2(
     type_in(b"Hi")
     assert main(["chat", *arguments]) == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_chat_json_is_one_object_with_plan_and_memory(
+    device: Device, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device.scripts = ["Because."]
+    assert main(["chat", "--json", "--no-history", "Why?"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["text"] == "Because." and report["finish_reason"] == "stop"
+    assert set(report["plan"]) == set(MemoryPlan((), MemoryChoices(1)).as_json())
+    assert {"reread_bytes_per_token", "locked_bytes", "ple_resident_bytes"} <= set(report["memory"])
+
+
+def test_chat_json_needs_one_prompt(
+    device: Device, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True)
+    assert main(["chat", "--json"]) == 2
+    assert "--json goes with --list, or with one prompt" in capsys.readouterr().err
 
 
 def test_a_damaged_history_is_named_and_chat_goes_on_without_it(

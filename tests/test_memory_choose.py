@@ -58,6 +58,20 @@ def test_a_micro_batch_takes_no_more_buffers_than_it_is_worth() -> None:
     assert settings(plan_memory(wide, option(micro_batch_tokens=512))) == (4096, KvType.F16, 512, 0)
 
 
+def test_rows_that_stay_are_counted_and_locked() -> None:
+    plan = plan_memory(WITH_PLE, option(ple_locked_bytes=5 * MB))
+    assert plan.part_bytes("PLE rows of low ids") == plan.locked_bytes == 5 * MB
+    more_bytes = plan.total_bytes - plan_memory(WITH_PLE).total_bytes
+    assert 5 * MB < more_bytes < 5.02 * MB  # page tables, too
+
+
+def test_where_pages_cannot_be_released_the_plan_says_so() -> None:
+    platform = Platform(system="Windows", can_release=False)
+    plan = plan_memory(WITH_PLE, option(platform=platform))
+    assert any("Windows has no call that lets go" in line for line in plan.explanation)
+    assert not any("no call" in line for line in plan_memory(WITH_PLE).explanation)
+
+
 def test_the_trained_length_bounds_the_context() -> None:
     short = header("llama", 2, attention__head_count=16, context_length=1024)
     assert plan_memory(short).context_tokens == 1024
@@ -299,7 +313,7 @@ def test_a_plan_holds_its_budget_and_adds_up(model: GgufHeader, options: PlanOpt
         assert plan.minimum_bytes <= budget_mb * MB
     assert plan.total_bytes == sum(p.size_bytes for p in plan.parts if p.held is not Held.FLASH)
     assert all(part.size_bytes > 0 for part in plan.parts)
-    assert plan.minimum_bytes <= plan.comfortable_bytes
+    assert plan.minimum_bytes <= plan.comfortable_bytes <= plan.full_speed_bytes
 
 
 @given(models(), all_options())
@@ -308,6 +322,8 @@ def test_the_smallest_budgets_are_what_they_say(model: GgufHeader, options: Plan
     assert plan_memory(model, options, plan.minimum_bytes).fits
     assert plan_or_none(model, options, plan.minimum_bytes - 1) is None
     assert plan_memory(model, options, plan.comfortable_bytes).choices.streamed_bytes == 0
+    fast = plan_memory(model, options, plan.full_speed_bytes).choices
+    assert (fast.streamed_bytes, fast.kv_type) == (0, plan.choices.kv_type)
 
 
 @given(models(), all_options(), st.integers(1, 20_000), st.integers(1, 20_000))

@@ -264,3 +264,16 @@ def test_no_names_give_no_pattern() -> None:
 def test_types_of_the_test_models_are_those_meant() -> None:
     kinds = Counter(tensor.type for tensor in header_of("gemma-3n-e2b").tensors)
     assert kinds[GgmlType.Q4_0] > 200
+
+
+def test_the_first_rows_of_the_per_layer_embeddings_can_stay() -> None:
+    header = header_of("gemma-3n-e2b")
+    table = next(tensor for tensor in header.tensors if tensor.name == PLE_TENSOR)
+    layout = plan_layout(header, repack=repacked_here, ple_locked_bytes=8_000_000)
+    (kept,) = layout.ple_locked
+    assert (kept.start, kept.end) == (table.offset_bytes, table.offset_bytes + 8_000_000)
+    rest = next(place for place in layout.ple if place.start == kept.end)
+    assert rest.end == table.offset_bytes + table.size_bytes
+    whole = plan_layout(header, repack=repacked_here, ple_locked_bytes=10**12)
+    assert whole.ple_locked[0].end == rest.end
+    assert plan_layout(header, repack=repacked_here).ple_locked == ()

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionInvalid
-from ..records import FinishReason, GenerationKeywords
+from ..process_memory import PeakSampler
+from ..records import FinishReason, GenerationKeywords, Reply
+from ..report import RuntimeFigures, reply_report
 from .answering import describe_cost, open_shown, show_answer
 from .exit_status import CANCELLED, GOOD
 from .interrupts import Interrupts
@@ -50,7 +52,9 @@ def add_parser(commands: Any) -> None:
     kept.add_argument("--no-history", action="store_true", help="keep nothing of this conversation")
     kept.add_argument("--list", action="store_true", help="show the conversations that are kept")
     kept.add_argument("--delete", metavar="ID", help="delete a conversation")
-    kept.add_argument("--json", action="store_true", help="with --list: for programs")
+    kept.add_argument(
+        "--json", action="store_true", help="the list, or one answer with plan and figures, for programs"
+    )
     add_model_options(parser)
     add_sampling_options(parser)
     parser.set_defaults(run=run)
@@ -70,10 +74,11 @@ def _require_sense(args: argparse.Namespace) -> None:
         raise OptionInvalid(
             "--no-history excludes --resume, --list and --delete", hint="leave it out", option="no-history"
         )
-    if args.json and not args.list:
+    is_once = args.prompt is not None or sys.stdin is None or not sys.stdin.isatty()
+    if args.json and not (args.list or is_once):
         raise OptionInvalid(
-            "--json goes with --list",
-            hint="for an answer as JSON: edge-runtime generate --json",
+            "--json goes with --list, or with one prompt",
+            hint='edge-runtime chat --json "Why is the sky blue?"',
             option="json",
         )
 
@@ -87,6 +92,7 @@ def _converse(args: argparse.Namespace) -> int:
     prompt = read_prompt(args.prompt) if is_once else ""
     screen = Screen()
     with ExitStack() as stack:
+        peaks = stack.enter_context(PeakSampler())
         history = None if args.no_history else stack.enter_context(_open_history())
         saved = _find_saved(history, args.resume) if history and args.resume else None
         model = args.model or (saved.model if saved else model_name(args))
@@ -94,6 +100,8 @@ def _converse(args: argparse.Namespace) -> int:
         conversation = _make_conversation(args, keywords, runtime, model, history, saved)
         if not runtime.has_chat_template:
             screen.note(f"{runtime.model_name} is a base model: it continues text, it does not answer.")
+        if args.json:
+            return _report_once(conversation, prompt, runtime, peaks)
         if is_once:
             return _answer_once(conversation, prompt, screen, runtime if args.memory else None)
         return _talk(conversation, runtime, screen, shows_memory=args.memory)
@@ -132,7 +140,12 @@ def _name_to_keep(model: str, runtime: Runtime) -> str:
     return str(path.resolve()) if is_path else model
 
 
-def _answer_once(conversation: Conversation, prompt: str, screen: Screen, memory_of: Runtime | None) -> int:
+def _answer_once(
+    conversation: Conversation,
+    prompt: str,
+    screen: Screen,
+    memory_of: Runtime | None,
+) -> int:
     with Interrupts() as interrupts, conversation:
         answer = conversation.send(prompt)
         show_answer(answer, answer.cancel, screen, interrupts)
@@ -142,7 +155,22 @@ def _answer_once(conversation: Conversation, prompt: str, screen: Screen, memory
         screen.faint(describe_cost(answer.reply))
     if memory_of is not None:
         screen.faint(memory_line(memory_of, answer.reply))
-    return CANCELLED if answer.reply.finish_reason is FinishReason.CANCELLED else GOOD
+    return _status_of(answer.reply)
+
+
+def _report_once(conversation: Conversation, prompt: str, runtime: Runtime, peaks: PeakSampler) -> int:
+    """The answer as one JSON object, with the plan and the figures that `generate --json` gives."""
+    with Interrupts() as interrupts, conversation:
+        answer = conversation.send(prompt)
+        with interrupts.during(answer.cancel):
+            for _ in answer:
+                pass
+        print(json.dumps(reply_report(answer.reply, RuntimeFigures.of(runtime), peaks)))
+    return _status_of(answer.reply)
+
+
+def _status_of(reply: Reply) -> int:
+    return CANCELLED if reply.finish_reason is FinishReason.CANCELLED else GOOD
 
 
 def _talk(conversation: Conversation, runtime: Runtime, screen: Screen, *, shows_memory: bool) -> int:

@@ -32,6 +32,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--context", metavar="N", help="tokens a conversation can hold (up to 4096)")
     group.add_argument("--kv", metavar="TYPE", help="cache of keys and values: f16, q8_0 or q4_0")
     group.add_argument("--ple", metavar="WHERE", help="per-layer embeddings: cache, mapped or resident")
+    group.add_argument("--ple-locked", metavar="SIZE", help="rows of them that stay, from token id 0 on")
     group.add_argument(
         "--repack",
         action=argparse.BooleanOptionalAction,
@@ -70,6 +71,7 @@ def open_runtime(
         context_tokens=_number(args, "context", int),
         kv_type=args.kv,
         ple=args.ple,
+        ple_locked=args.ple_locked,
         repack=args.repack,
         threads=_number(args, "threads", int),
         gpu_layers=_number(args, "gpu_layers", int),

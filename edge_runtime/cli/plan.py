@@ -41,6 +41,7 @@ def add_parser(commands: Any) -> None:
         "--repack", action=argparse.BooleanOptionalAction, help="copy weights into a faster order, or not"
     )
     fixed.add_argument("--ple", choices=("resident", "mapped", "cache"), help="per-layer embeddings")
+    fixed.add_argument("--ple-locked", metavar="SIZE", help="rows of them that stay, from token id 0 on")
     fixed.add_argument("--parallel", metavar="N", help="conversations at a time (1)")
     fixed.add_argument("--threads", metavar="N", help="default: the cores this process may use")
     parser.add_argument(
@@ -144,6 +145,7 @@ def _options(args: argparse.Namespace) -> PlanOptions:
         micro_batch_tokens=_count(args.micro_batch, "micro-batch"),
         repack=args.repack,
         ple_policy=PlePolicy(args.ple) if args.ple else None,
+        ple_locked_bytes=parse_bytes(args.ple_locked, option="ple-locked") if args.ple_locked else 0,
         threads=_count(args.threads, "threads") or default_threads(),
         max_sequences=_count(args.parallel, "parallel") or 1,
         platform=this_platform(can_repack=known is None or known.use_extra_bufts),
@@ -206,7 +208,8 @@ def _verdict(plan: MemoryPlan, budget: Budget) -> Iterator[str]:
     yield from _wrapped(f"{word} the budget of {format_bytes(plan.budget_bytes)} ({budget.reason}).")
     yield from _wrapped(
         f"The least that works is {format_bytes(plan.minimum_bytes)}; "
-        f"{format_bytes(plan.comfortable_bytes)} works without streaming weights."
+        f"{format_bytes(plan.comfortable_bytes)} works without streaming weights, "
+        f"{format_bytes(plan.full_speed_bytes)} at full speed."
     )
 
 

@@ -14,7 +14,8 @@ from .plan import Held, MemoryChoices, MemoryPart, PlanOptions, PlePolicy
 from .shape import ModelShape, read_shape
 from .weights import ClassBytes, WeightSizes, weight_sizes
 
-STREAMING_WINDOW_BYTES = 48_000_000
+# Of streamed weights in memory: about two layers' part, those that are in use and the next.
+_MOST_WINDOW_BYTES, _LEAST_WINDOW_BYTES, _WINDOW_SHARE = 48_000_000, 8_000_000, 0.08
 MOST_STREAMED = 0.6  # of all weights but the PLE
 # A page fault brings in its neighbours, 16 pages on Linux; where random access was asked for, one.
 _FAULT_PAGES = 16
@@ -44,6 +45,11 @@ class Model:
     def most_streamed_bytes(self) -> int:
         sizes = self.weights(False)
         return min(sizes.streamable_bytes, int(MOST_STREAMED * sizes.without_ple_bytes))
+
+    @property
+    def streaming_window_bytes(self) -> int:
+        share_bytes = int(_WINDOW_SHARE * self.most_streamed_bytes)
+        return min(max(share_bytes, _LEAST_WINDOW_BYTES), _MOST_WINDOW_BYTES)
 
     def buffer_bytes(self, micro_batch_tokens: int) -> int:
         """Of the compute buffer, with a cache in F16."""
@@ -82,7 +88,7 @@ class Model:
         originals_held = Held.FLASH if self.options.platform.can_release else Held.FILE
         yield MemoryPart("originals of repacked weights", originals, originals_held, "not read again")
         yield MemoryPart("streamed weights", streamed, Held.FLASH, "read for every token")
-        window = min(STREAMING_WINDOW_BYTES, streamed)
+        window = min(self.streaming_window_bytes, streamed)
         yield MemoryPart("streaming window", window, Held.FILE, "the part that is being used")
         yield MemoryPart("projector", self.projector_bytes, Held.ANONYMOUS, "images and audio")
         yield MemoryPart("adapters", self.adapter_bytes, Held.ANONYMOUS, "LoRA")
@@ -115,6 +121,8 @@ class Model:
         if choices.ple_policy is PlePolicy.CACHE:
             cache = min(choices.ple_cache_bytes, table_bytes)
             yield MemoryPart("PLE cache", cache, Held.FILE, "rows that were used last")
+            locked = min(self.options.ple_locked_bytes, table_bytes)
+            yield MemoryPart("PLE rows of low ids", locked, Held.LOCKED, "the most used")
         else:
             step = _FAULT_PAGES * self.options.platform.page_bytes
             rows = self._touched_bytes(table_bytes, choices, step)

@@ -13,7 +13,8 @@ _ASSUMED_FLASH_BYTES_PER_S = 1e9
 
 
 def explain(model: Model, plan: MemoryPlan, ladder: Sequence[MemoryChoices]) -> tuple[str, ...]:
-    lines = [_chosen(plan), _given_up(plan, ladder[0]), _ple(plan), _streaming(model, plan)]
+    lines = [_chosen(plan), _given_up(plan, ladder[0]), _ple(plan), _platform(model, plan)]
+    lines.append(_streaming(model, plan))
     lines += [_next_step(model, plan, ladder), _more_context(model, plan, ladder[0]), _certainty(model, plan)]
     return tuple(line for line in lines if line)
 
@@ -64,6 +65,14 @@ def _ple(plan: MemoryPlan) -> str:
     if policy is PlePolicy.MAPPED:
         return f"The per-layer embeddings ({_mb(table)}) are mapped; their pages come and go."
     return f"The per-layer embeddings ({_mb(table)}) are in RAM." if policy is PlePolicy.RESIDENT else ""
+
+
+def _platform(model: Model, plan: MemoryPlan) -> str:
+    """Where a plan cannot be held, it says so."""
+    found = model.options.platform
+    if found.can_release or plan.choices.ple_policy is PlePolicy.NONE:
+        return ""
+    return f"{found.system} has no call that lets go of a mapped page: which of them stay is its own choice."
 
 
 def _streaming(model: Model, plan: MemoryPlan) -> str:

@@ -99,6 +99,7 @@ class PlanOptions:
     repack: bool | None = None
     ple_policy: PlePolicy | None = None
     ple_cache_bytes: int | None = None
+    ple_locked_bytes: int = 0  # of the table's first rows: a tokenizer's most used tokens have low ids
     threads: int | None = None
     max_sequences: int = 1
     may_stream: bool = True
@@ -117,6 +118,7 @@ class MemoryPlan:
     budget_bytes: int | None = None
     minimum_bytes: int = 0  # smallest budget with a plan, given what the user fixed
     comfortable_bytes: int = 0  # smallest budget without streaming
+    full_speed_bytes: int = 0  # smallest budget at which an answer comes as fast as without one
     explanation: tuple[str, ...] = ()
     certain: bool = True  # False: an architecture or a file that is only guessed at
     max_sequences: int = 1
@@ -171,6 +173,7 @@ class MemoryPlan:
             "anonymous_bytes": self.anonymous_bytes,
             "file_bytes": self.file_bytes,
             "comfortable_bytes": self.comfortable_bytes,
+            "full_speed_bytes": self.full_speed_bytes,
             "certain": self.certain,
         }
 

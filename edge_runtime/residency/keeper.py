@@ -68,14 +68,22 @@ class ResidencyKeeper:
                 expect_any_access(pages)
         for pages in self._pages(mapping, self.layout.used):
             self._bring_back(pages)
+            expect_any_access(pages)
+            if self.layout.lock:
+                self._lock(pages)
+        for pages in self._pages(mapping, self.layout.ple_locked):
+            self._bring_back(pages)
+            self._lock(pages)
         if self.layout.streamed and position is not None:
             self._start_streaming(mapping, position)
 
     def _bring_back(self, pages: Pages) -> None:
         for part in pages.parts(_READ_AHEAD_BYTES):
             read_in(part, exactly=True)
-        expect_any_access(pages)
-        if self.layout.lock and lock(pages):
+
+    def _lock(self, pages: Pages) -> None:
+        """As far as the system allows: RLIMIT_MEMLOCK is small for most users."""
+        if lock(pages):
             self._locked.append(pages)
 
     def _start_streaming(self, mapping: ModelMapping, position: Callable[[], float]) -> None:
@@ -100,7 +108,7 @@ class ResidencyKeeper:
             return 0
         found = [
             mapped_bytes(pages.address, pages.address + pages.length_bytes)
-            for pages in self._pages(self._mapping, self.layout.ple)
+            for pages in self._pages(self._mapping, (*self.layout.ple, *self.layout.ple_locked))
         ]
         return sum(size or 0 for size in found)
 

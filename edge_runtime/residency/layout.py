@@ -33,6 +33,7 @@ class ResidencyLayout:
     files: tuple[Path, ...]
     used: tuple[FileRange, ...]  # read by every token, from the mapping
     ple: tuple[FileRange, ...] = ()  # a few pages of it a token
+    ple_locked: tuple[FileRange, ...] = ()  # rows of it that always stay
     streamed: tuple[StreamedTensor, ...] = ()  # in the order of use
     repacked: tuple[str, ...] | None = None  # names; None: llama.cpp decides
     rows_at_random: bool = True  # False: a touched page of `ple` brings its neighbours
@@ -49,6 +50,7 @@ def plan_layout(
     window_bytes: int = 0,
     ple_policy: PlePolicy = PlePolicy.CACHE,
     ple_cache_bytes: int | None = None,
+    ple_locked_bytes: int = 0,
 ) -> ResidencyLayout:
     """Sort every tensor into a group.
 
@@ -68,10 +70,13 @@ def plan_layout(
     if ple_policy is PlePolicy.RESIDENT:
         rows_only.discard(PLE_TENSOR)
     used = [t for t in header.tensors if t.name not in gone | repacked | rows_only]
+    lengths = {PLE_TENSOR: ple_locked_bytes}  # of the part that stays
+    tables = [(_place(t), lengths.get(t.name, 0)) for t in header.tensors if t.name in rows_only]
     return ResidencyLayout(
         files=header.paths,
         used=merge_ranges([*map(_place, used), *_ends(header, streamed)]),
-        ple=tuple(_place(tensor) for tensor in header.tensors if tensor.name in rows_only),
+        ple=tuple(_without_first(place, length) for place, length in tables),
+        ple_locked=tuple(_first(place, length) for place, length in tables if length),
         streamed=streamed,
         repacked=tuple(sorted(repacked)) if streamed else None,
         rows_at_random=ple_policy is not PlePolicy.MAPPED,
@@ -146,6 +151,14 @@ def repack_patterns(names: Iterable[str]) -> list[str]:
         rf"^blk\.({'|'.join(layers)})\.{re.escape(kind)}$" if layers else f"^{re.escape(kind)}$"
         for kind, layers in layers_of.items()
     ]
+
+
+def _first(place: FileRange, size_bytes: int) -> FileRange:
+    return FileRange(place.file_index, place.start, min(place.start + size_bytes, place.end))
+
+
+def _without_first(place: FileRange, size_bytes: int) -> FileRange:
+    return FileRange(place.file_index, min(place.start + size_bytes, place.end), place.end)
 
 
 def _place(tensor: TensorInfo) -> FileRange:

@@ -145,6 +145,20 @@ def test_logits_are_the_same_held_streamed_or_left_alone(header: GgufHeader) -> 
     np.testing.assert_allclose(streamed, alone, atol=0.05 * alone.std())
 
 
+def test_the_rows_of_low_ids_stay_when_the_rest_is_trimmed(header: GgufHeader) -> None:
+    options = {"context_tokens": CONTEXT_TOKENS, "threads": 2, "gpu_layers": 0}
+    with Runtime.open(header.path, ple_locked="4MB", **options) as runtime:  # type: ignore[arg-type]
+        keeper = runtime._backend.keeper
+        assert keeper is not None
+        runtime.generate(random_tokens(100), max_tokens=2, ignore_end=True)
+        assert runtime.memory_usage().ple_resident_bytes > 4 * MB
+        keeper.trim_ple()
+        left_bytes = runtime.memory_usage().ple_resident_bytes
+        assert 3.9 * MB < left_bytes <= 4 * MB
+        locked_bytes = runtime.memory_usage().locked_bytes
+        assert locked_bytes == 0 or abs(left_bytes - locked_bytes) <= 8192  # 0: RLIMIT_MEMLOCK is small
+
+
 # --- fewer pages ---------------------------------------------------------------------------------
 
 

@@ -75,7 +75,7 @@ CASES = (
         "g4e4b-q4_0.gguf",
         goals=(_decode(0.95),),
         task={"context_tokens": None},
-        note="the smallest budget that the plan promises without streaming",
+        note="the smallest budget at which the plan promises full speed",
         most_repetitions=3,
     ),
     Case(
@@ -84,8 +84,8 @@ CASES = (
         _E2B,
         working_set_share=0.9,
         goals=(_decode(4.0),),
-        task={"context_tokens": None},
-        note="the same choices, left to the kernel",
+        task={"context_tokens": None, "answer_tokens": 32},
+        note="against the same choices, left to the kernel; 32 tokens, for they take minutes there",
         most_repetitions=2,
     ),
     Case(
@@ -94,8 +94,8 @@ CASES = (
         _E2B,
         working_set_share=0.8,
         goals=(_decode(4.0),),
-        task={"context_tokens": None},
-        note="the same choices, left to the kernel",
+        task={"context_tokens": None, "answer_tokens": 32},
+        note="against the same choices, left to the kernel; 32 tokens, for they take minutes there",
         most_repetitions=2,
     ),
     Case(

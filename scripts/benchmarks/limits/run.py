@@ -18,7 +18,7 @@ from .launch import PreparationFailed, machine_line, prepare, run_once
 from .model_files import ModelMissing, default_folder, model_at
 from .once import describe
 from .report import CaseReport, Report
-from .sides import Side, sides_of, smallest_comfortable_bytes, working_set_side
+from .sides import Side, full_speed_bytes, sides_of, working_set_side
 
 _DEFAULT_OUT = Path(__file__).parents[1] / "reports" / "memory.md"
 
@@ -103,7 +103,7 @@ def _limit_of(case: Case, model: str, file: Path, settings: Settings) -> int | N
     if case.working_set_share is not None:
         return int(case.working_set_share * _working_set(model, file, settings))
     if case.limit_bytes is None and case.kind is Kind.SPEED:
-        return smallest_comfortable_bytes(model)
+        return full_speed_bytes(model)
     return case.limit_bytes
 
 

@@ -38,9 +38,9 @@ def sides_of(
     return sides
 
 
-def smallest_comfortable_bytes(model: str) -> int:
-    """The smallest budget for which nothing has to be read again, as planned."""
-    return int(_plan(model, "1TB")["comfortable_bytes"])
+def full_speed_bytes(model: str) -> int:
+    """The smallest budget at which the plan promises the speed of no budget at all."""
+    return int(_plan(model, "1TB")["full_speed_bytes"])
 
 
 def _plan(model: str, budget: str) -> dict[str, Any]:
