@@ -16,7 +16,7 @@ from ..errors import EdgeRuntimeError
 from .exit_status import CANCELLED, ENGINE, GOOD, exit_status_of
 from .terminal import clean
 
-_COMMANDS = ("chat", "generate", "plan", "models", "doctor", "bench", "synth")
+_COMMANDS = ("chat", "generate", "plan", "models", "doctor", "bench", "synth", "convert")
 
 
 def build_parser() -> argparse.ArgumentParser:
