@@ -16,7 +16,19 @@ from ..errors import EdgeRuntimeError
 from .exit_status import CANCELLED, ENGINE, GOOD, exit_status_of
 from .terminal import clean
 
-_COMMANDS = ("chat", "generate", "plan", "models", "doctor", "bench", "synth", "convert")
+_COMMANDS = (
+    "chat",
+    "generate",
+    "plan",
+    "models",
+    "doctor",
+    "bench",
+    "synth",
+    "convert",
+    "inspect",
+    "verify",
+    "diff",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:

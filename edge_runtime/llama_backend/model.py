@@ -37,6 +37,7 @@ class LlamaModel:
         lazy_rows: bool = False,
         gpu_layers: int | None = None,
         no_alloc: bool = False,
+        vocab_only: bool = False,
         progress: ProgressCallback | None = None,
     ) -> None:
         """Load `path`, which gguf_header has already found sound.
@@ -44,7 +45,7 @@ class LlamaModel:
         repacked: names of the only tensors that get a copy in another order; None: as
         use_extra_bufts says. lazy_rows: leave per-layer embeddings on the device where
         llama.cpp knows how (Gemma 4). With no_alloc nothing is read but the metadata: for
-        dry runs.
+        dry runs. With vocab_only there is a vocabulary and nothing else.
         Raises ModelLoadFailed with llama.cpp's last words.
         """
         self._c = native()
@@ -63,6 +64,7 @@ class LlamaModel:
         self.uses_gpu = gpu_layers != 0 and bool(self._c.llama_supports_gpu_offload())
         if no_alloc:  # asserts in any other load mode
             params.no_alloc, params.load_mode = True, self._c.LLAMA_LOAD_MODE_NONE
+        params.vocab_only = vocab_only
         if progress is not None:
             params.progress_callback = self._c.llama_progress_callback(lambda part, _user: progress(part))
         with _loading:
