@@ -45,6 +45,7 @@ class MemoryMonitor:
         self._keeper: ResidencyKeeper | None = None
         self._look, self._interval_s = look, interval_s
         self._make_room = [*make_room, _trim_heap]
+        _trim_heap()  # what others have freed must not count as theirs, and then be gone
         self._foreign_bytes = max(sum(look() or (0, 0)) - base_bytes, 0)
         self._least_file_bytes: int | None = None
         self._stop = threading.Event()

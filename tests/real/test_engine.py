@@ -311,9 +311,9 @@ def test_a_budget_shrinks_what_is_held_or_is_refused(smollm2_path: Path) -> None
 def test_over_the_budget_new_requests_are_refused_until_there_is_room(smollm2_path: Path) -> None:
     with Runtime.open(smollm2_path, budget="300MB") as runtime:
         assert runtime.generate("Once", max_tokens=2).text
-        ballast = np.ones(400_000_000 // 8)
+        ballast = np.ones(1_000_000_000 // 8)
         usage = runtime.memory_usage()
-        assert usage.anonymous_bytes > 400_000_000 and usage.peak_bytes >= usage.anonymous_bytes
+        assert usage.anonymous_bytes > 1_000_000_000 and usage.peak_bytes >= usage.anonymous_bytes
         with pytest.raises(MemoryBudgetExceeded, match="its budget is 286 MiB") as caught:
             runtime.generate("upon", max_tokens=2)
         assert caught.value.facts["plan"] is runtime.plan
