@@ -99,7 +99,7 @@ class MemoryMonitor:
         if kinds is None:
             return False
         self.anonymous_bytes, self.file_bytes = kinds
-        self.peak_bytes = max(self.peak_bytes, self.used_bytes)
+        self.peak_bytes = max(self.peak_bytes, self.anonymous_bytes + self.file_bytes)
         return True
 
     def _hold_ple_cap(self) -> None:

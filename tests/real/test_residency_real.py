@@ -154,9 +154,9 @@ def test_the_rows_of_low_ids_stay_when_the_rest_is_trimmed(header: GgufHeader) -
         assert runtime.memory_usage().ple_resident_bytes > 4 * MB
         keeper.trim_ple()
         left_bytes = runtime.memory_usage().ple_resident_bytes
-        assert 3.9 * MB < left_bytes <= 4 * MB
+        assert 3.9 * MB < left_bytes < 4.1 * MB  # a map may begin before the rows, and is then estimated
         locked_bytes = runtime.memory_usage().locked_bytes
-        assert locked_bytes == 0 or abs(left_bytes - locked_bytes) <= 8192  # 0: RLIMIT_MEMLOCK is small
+        assert locked_bytes == 0 or 3.9 * MB < locked_bytes <= 4 * MB  # 0: RLIMIT_MEMLOCK is small
 
 
 # --- fewer pages ---------------------------------------------------------------------------------
