@@ -105,13 +105,24 @@ def test_top_ids_holds_every_one_of_the_largest(size: int, count: int, rng: np.r
         assert len(set(ids.tolist())) == len(ids)
 
 
-def test_the_remembered_gap_never_loses_a_candidate(rng: np.random.Generator) -> None:
-    """Rows whose level and spread jump: the gap of the row before is of no use there."""
+def test_the_remembered_cut_never_loses_a_candidate(rng: np.random.Generator) -> None:
+    """Rows whose level and spread jump: the cut of the row before is of no use there."""
     finder = CandidateFinder(SamplingOptions(top_k=50))
     for level in (0.0, 40.0, -40.0, -40.0, 0.0, 3.0, -3.0, 0.0, 0.0, 0.0):
         logits = rng.normal(level, 1 + abs(level) / 4, 30_000).astype(np.float32)
         ids = finder.find(logits)
         assert set(np.argsort(logits)[-50:]) <= set(ids.tolist())
+
+
+@pytest.mark.parametrize("where", [slice(0, 10), slice(20_000, 29_000)])
+def test_forbidden_tokens_do_not_disturb_the_cut(where: slice, rng: np.random.Generator) -> None:
+    finder = CandidateFinder(SamplingOptions(top_k=50))
+    for _ in range(5):
+        logits = rng.normal(0, 1, 30_000).astype(np.float32)
+        logits[where] = -np.inf
+        ids = finder.find(logits)
+        assert set(np.argsort(logits)[-50:]) <= set(ids.tolist())
+        assert len(ids) < 2000
 
 
 def test_nucleus_is_the_smallest_that_reaches_the_share() -> None:

@@ -18,6 +18,7 @@ from .model import LlamaModel
 
 # The layout of llama_token_data (include/llama.h).
 _CANDIDATE = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+_INTS_IN_CANDIDATE = 3
 # llama_token_data_array behind its pointer: size, selected, sorted; written in one call.
 _write_state = struct.Struct("@Nq?").pack_into
 _STATE_OFFSET = ctypes.sizeof(ctypes.c_void_p)
@@ -68,7 +69,7 @@ class LlamaSampler:
             raise _not_numbers()
         self._fill(logits, ids)
         self._apply(self._chain, self._array_reference)
-        return int(self._ids[self._array.selected])
+        return self._table[_INTS_IN_CANDIDATE * self._array.selected]
 
     def _fill(self, logits: Float32Array, ids: Int64Array) -> None:
         """Hand `ids` and their logits to llama.cpp's side."""
@@ -82,6 +83,7 @@ class LlamaSampler:
     def _make_table(self, rows: int) -> None:
         table = np.zeros(rows, _CANDIDATE)
         self._ids, self._logits = table["id"], table["logit"]  # views; they keep the table alive
+        self._table = memoryview(table.view(np.int32))  # quicker than numpy for a single number
         self._array.data = ctypes.cast(table.ctypes.data, type(self._array.data))
 
     def _obey_grammar(self, logits: Float32Array, token: int) -> int:
