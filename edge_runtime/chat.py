@@ -239,22 +239,13 @@ class Conversation:
         return messages
 
     def _fit(self, earlier: list[Exchange], question: str) -> int:
-        """How many of the oldest exchanges to leave out.
-
-        Once they do not fit, half of the room is freed at once: every change at the
-        front makes the engine evaluate all the rest again, so it must not happen at
-        every turn, as it would if only what is needed were dropped.
-        """
+        """How many of the oldest exchanges to leave out; those that were left out before stay so."""
         first = min(self._first_shown, len(earlier))
         messages = self._messages_of(earlier[first:])
         messages.append(Message(role="user", content=question))
-        count_tokens, room_tokens = self._runtime.count_prompt_tokens, self._prompt_room()
-        if count_tokens(messages) <= room_tokens:
-            return first
-        for target_tokens in (room_tokens // 2, room_tokens):
-            with contextlib.suppress(ContextFull):  # the question alone is longer than that
-                return first + fit_messages(messages, count_tokens, target_tokens)[1]
-        return first  # Runtime.chat says what is wrong
+        with contextlib.suppress(ContextFull):  # Runtime.chat says what is wrong
+            first += fit_messages(messages, self._runtime.count_prompt_tokens, self._prompt_room())[1]
+        return first
 
     def _prompt_room(self) -> int:
         """Tokens for the prompt, so that the answer has max_tokens, or a quarter of the context."""

@@ -108,15 +108,24 @@ def fit_messages(
 ) -> tuple[list[Mapping[str, Any]], int]:
     """Drop the oldest turns until the prompt has at most `room_tokens`; -> messages, turns dropped.
 
+    They go in steps of half the room: the engine evaluates everything behind a change
+    again, and so the next turns, which are fitted anew, find the same beginning. Only
+    where no turn can be spared is less dropped than such a step.
+
     System messages at the beginning and everything from the last user message
     on stay. A user message is dropped with all the answers to it, so that roles
     still alternate. Raises ContextFull when even that is too long.
     """
     head = [message for message in messages[:1] if message.get("role") == "system"]
     rest = list(messages[len(head) :])
+    found = count_tokens(messages)
+    step_tokens = max(room_tokens // 2, 1)
+    goal_tokens = found - -(-(found - room_tokens) // step_tokens) * step_tokens
     dropped = 0
-    while (found := count_tokens([*head, *rest])) > room_tokens:
+    while found > min(goal_tokens, room_tokens):
         next_user = next((i for i, m in enumerate(rest) if i > 0 and m.get("role") == "user"), None)
+        if next_user is None and found <= room_tokens:
+            break
         if next_user is None:
             raise ContextFull(
                 f"the last message alone makes a prompt of {found} tokens, there is room for {room_tokens}",
@@ -126,4 +135,5 @@ def fit_messages(
             )
         rest = rest[next_user:]
         dropped += 1
+        found = count_tokens([*head, *rest])
     return [*head, *rest], dropped

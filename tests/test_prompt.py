@@ -101,8 +101,19 @@ def count_messages(messages: Sequence[Mapping[str, Any]]) -> int:
 
 def test_the_oldest_turns_go_and_the_system_prompt_stays() -> None:
     kept, dropped = fit_messages(conversation(4, "be brief"), count_messages, 60)
-    assert [message["content"] for message in kept] == ["be brief", "u2", "a2", "u3", "a3", "now"]
-    assert dropped == 2
+    assert [message["content"] for message in kept] == ["be brief", "u3", "a3", "now"]
+    assert dropped == 3
+
+
+def test_a_conversation_that_grows_keeps_the_same_beginning_for_many_turns() -> None:
+    firsts, sizes = [], []
+    for turns in range(4, 60):
+        kept, _ = fit_messages(conversation(turns, "be brief"), count_messages, 200)
+        firsts.append(kept[1]["content"])
+        sizes.append(count_messages(kept))
+    assert max(sizes) <= 200
+    assert min(sizes[10:]) > 60  # never much less than half
+    assert len(set(firsts)) <= 1 + 56 * 20 // 100  # one change for each half of the room: 100 tokens, 20 a turn
 
 
 def test_what_fits_is_left_alone() -> None:
