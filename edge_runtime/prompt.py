@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -118,22 +119,25 @@ def fit_messages(
     """
     head = [message for message in messages[:1] if message.get("role") == "system"]
     rest = list(messages[len(head) :])
-    found = count_tokens(messages)
+    users = [index for index, message in enumerate(rest) if index > 0 and message.get("role") == "user"]
+    starts = [0, *users]  # where what is kept may begin
+
+    def count_from(dropped: int) -> int:
+        return count_tokens([*head, *rest[starts[dropped] :]])
+
+    found = count_from(0)
+    if found <= room_tokens:
+        return [*head, *rest], 0
     step_tokens = max(room_tokens // 2, 1)
     goal_tokens = found - -(-(found - room_tokens) // step_tokens) * step_tokens
-    dropped = 0
-    while found > min(goal_tokens, room_tokens):
-        next_user = next((i for i, m in enumerate(rest) if i > 0 and m.get("role") == "user"), None)
-        if next_user is None and found <= room_tokens:
-            break
-        if next_user is None:
-            raise ContextFull(
-                f"the last message alone makes a prompt of {found} tokens, there is room for {room_tokens}",
-                hint="shorten it, or open the model with a larger context (--context)",
-                prompt_tokens=found,
-                context_tokens=room_tokens,
-            )
-        rest = rest[next_user:]
-        dropped += 1
-        found = count_tokens([*head, *rest])
-    return [*head, *rest], dropped
+    # A search by halves: each count renders and tokenizes everything that is left.
+    dropped = bisect_left(range(len(starts) - 1), True, key=lambda count: count_from(count) <= goal_tokens)
+    found = count_from(dropped)
+    if found > room_tokens:
+        raise ContextFull(
+            f"the last message alone makes a prompt of {found} tokens, there is room for {room_tokens}",
+            hint="shorten it, or open the model with a larger context (--context)",
+            prompt_tokens=found,
+            context_tokens=room_tokens,
+        )
+    return [*head, *rest[starts[dropped] :]], dropped
