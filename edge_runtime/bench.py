@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from .gguf_header import GgufHeader
+from .memory.weights import EMBEDDING_TENSOR, OUTPUT_TENSOR, PLE_TENSOR
 from .process_memory import PeakSampler
 from .records import Reply, Timings
 from .report import RuntimeFigures, reply_report
@@ -88,9 +89,9 @@ def bytes_read_per_token(header: GgufHeader) -> int:
     the cache, small at first, is not counted.
     """
     names = {tensor.name for tensor in header.tensors}
-    looked_up = {"per_layer_token_embd.weight"}
-    if "output.weight" in names:
-        looked_up.add("token_embd.weight")
+    looked_up = {PLE_TENSOR}
+    if OUTPUT_TENSOR in names:
+        looked_up.add(EMBEDDING_TENSOR)
     return sum(tensor.size_bytes for tensor in header.tensors if tensor.name not in looked_up)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,8 @@ class GgufHeader:
     tensors: tuple[TensorInfo, ...]  # of all files
     data_offset_bytes: int  # where the first file's weights begin
     file_size_bytes: int  # of all files together
+    # From where a value's type stands in the first file to where the value ends.
+    value_spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     @property
     def architecture(self) -> str | None:
@@ -136,6 +138,7 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
         tensors=tensors,
         data_offset_bytes=first.data_offset_bytes,
         file_size_bytes=sum(file.size_bytes for file in files),
+        value_spans=first.value_spans,
     )
 
 
@@ -144,6 +147,7 @@ class _File:
     version: int
     metadata: dict[str, MetadataValue]
     value_types: dict[str, GgufValueType]
+    value_spans: dict[str, tuple[int, int]]
     tensors: tuple[TensorInfo, ...]
     data_offset_bytes: int
     size_bytes: int
@@ -154,10 +158,10 @@ def _read_file(path: Path, file_index: int) -> _File:
         version = _read_version(cursor)
         tensor_count = cursor.count(_MAX_TENSORS, "tensors")
         key_count = cursor.count(_MAX_KEYS, "metadata keys")
-        metadata, value_types = _read_metadata(cursor, key_count)
+        metadata, value_types, spans = _read_metadata(cursor, key_count)
         alignment = _alignment_bytes(cursor, metadata, value_types)
         tensors, data_offset_bytes = read_tensors(cursor, tensor_count, alignment, file_index)
-        return _File(version, metadata, value_types, tensors, data_offset_bytes, cursor.size_bytes)
+        return _File(version, metadata, value_types, spans, tensors, data_offset_bytes, cursor.size_bytes)
 
 
 def _read_version(cursor: Cursor) -> int:
@@ -175,17 +179,21 @@ def _read_version(cursor: Cursor) -> int:
 
 def _read_metadata(
     cursor: Cursor, key_count: int
-) -> tuple[dict[str, MetadataValue], dict[str, GgufValueType]]:
+) -> tuple[dict[str, MetadataValue], dict[str, GgufValueType], dict[str, tuple[int, int]]]:
+    """Values, their types, and where they stand."""
     metadata: dict[str, MetadataValue] = {}
     value_types: dict[str, GgufValueType] = {}
+    spans: dict[str, tuple[int, int]] = {}
     for _ in range(key_count):
         at = cursor.position
         key = cursor.name(_MAX_KEY_BYTES, "a key")
         if key in metadata or not key:
             raise cursor.damaged("a key that is new and not empty", repr(key[:60]), at=at)
+        start = cursor.position
         value_types[key] = _read_value_type(cursor, key)
         metadata[key] = _read_value(cursor, key, value_types[key])
-    return metadata, value_types
+        spans[key] = start, cursor.position
+    return metadata, value_types, spans
 
 
 def _read_value_type(cursor: Cursor, key: str) -> GgufValueType:

@@ -8,7 +8,6 @@ The peak is taken after loading: while loading, whole files pass through memory.
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import errors
 from .errors import EdgeRuntimeError, EngineUnavailable, OptionInvalid
+from .llama_backend.child import child_command, child_environment
 from .measure_expected import expected_at
 from .memory import MemoryPlan, PlanOptions, PlePolicy
 from .process_memory import PeakSampler, process_memory
@@ -206,13 +206,15 @@ def _logged(task: MeasureTask, plan: MemoryPlan) -> DryRunSizes:
 
 
 def _run_child(task: MeasureTask) -> Found:
-    package_parent = str(Path(__file__).resolve().parents[1])
-    paths = [package_parent, os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in paths if path)}
-    command = [sys.executable, "-m", __name__, json.dumps(asdict(task))]
+    command = child_command("measure", json.dumps(asdict(task)))
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False
+            command,
+            env=child_environment(),
+            capture_output=True,
+            text=True,
+            timeout=_TIME_LIMIT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EngineUnavailable(f"a child process cannot measure {task.path}: {error}") from error

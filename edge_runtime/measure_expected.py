@@ -14,10 +14,10 @@ from .memory import Held, MemoryPart, MemoryPlan, PlePolicy
 from .memory.compute import mask_bytes, numbers_per_token
 from .memory.kv_cache import full_cells, window_cells
 from .memory.shape import ModelShape, read_shape
+from .memory.weights import EMBEDDING_TENSOR, PLE_TENSOR
 
 _PAGE_BYTES = 4096
 _FAULT_PAGES = 16  # what a page fault brings in where nothing was advised
-_PLE, _EMBEDDING = "per_layer_token_embd.weight", "token_embd.weight"
 
 
 def expected_at(
@@ -87,14 +87,14 @@ def _layers_follow_the_mask(shape: ModelShape) -> bool:
 
 
 def _rows(plan: MemoryPlan, header: GgufHeader, rows: int) -> dict[str, int]:
-    embedding = _pages_bytes(header, _EMBEDDING, rows, 1)
-    ple = _pages_bytes(header, _PLE, rows, 1)
+    embedding = _pages_bytes(header, EMBEDDING_TENSOR, rows, 1)
+    ple = _pages_bytes(header, PLE_TENSOR, rows, 1)
     looked_up = any(part.name == "embedding table" for part in plan.parts)
     sizes = {"embedding rows": embedding}
     if plan.choices.ple_policy is PlePolicy.CACHE:
         sizes["PLE cache"] = min(plan.choices.ple_cache_bytes, ple + embedding * looked_up)
     elif plan.choices.ple_policy is PlePolicy.MAPPED:
-        sizes["PLE pages"] = _pages_bytes(header, _PLE, rows, _FAULT_PAGES)
+        sizes["PLE pages"] = _pages_bytes(header, PLE_TENSOR, rows, _FAULT_PAGES)
     return sizes
 
 

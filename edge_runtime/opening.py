@@ -12,11 +12,11 @@ from .backend import BackendOptions
 from .catalog import ModelLocation
 from .device import default_threads, read_memory
 from .engine import Engine
-from .errors import EngineUnavailable, MemoryBudgetExceeded, OptionInvalid
+from .errors import MemoryBudgetExceeded, OptionInvalid
 from .gguf_header import GgufHeader
 from .gguf_types import TensorInfo
 from .memory import Held, KvType, MemoryPlan, PlanOptions, PlePolicy, plan_memory, safe_budget, this_platform
-from .probe import guard_file, probe_result, run_probe
+from .probe import guard_model, probe_result
 from .residency import MemoryMonitor, ResidencyLayout, plan_layout
 from .units import format_bytes, parse_bytes
 
@@ -40,8 +40,11 @@ class Opened:
     monitor: MemoryMonitor
 
     def close(self) -> None:
-        self.monitor.close()
-        self.engine.close()
+        """Can be called twice."""
+        try:
+            self.monitor.close()
+        finally:
+            self.engine.close()
 
 
 def open_engine(
@@ -69,8 +72,13 @@ def open_engine(
             location.path, options, threads=choices.threads, progress=_reporting(on_progress)
         )
     )
-    monitor.start(engine.backend.keeper)
-    return Opened(engine, plan, monitor)
+    opened = Opened(engine, plan, monitor)
+    try:
+        monitor.start(engine.backend.keeper)
+    except BaseException:  # where no thread can be started, for example
+        opened.close()
+        raise
+    return opened
 
 
 def _plan_and_try(location: ModelLocation, header: GgufHeader, wish: Wish) -> tuple[MemoryPlan, bool]:
@@ -86,7 +94,7 @@ def _plan_and_try(location: ModelLocation, header: GgufHeader, wish: Wish) -> tu
     known = probe_result()
     can_repack = known is None or known.use_extra_bufts
     plan = plan_memory(header, _options(wish, can_repack), budget_bytes)
-    use_extra_bufts = _guard(location)
+    use_extra_bufts = guard_model(location.path)
     if use_extra_bufts != can_repack or not plan.certain:
         plan = plan_with_dry_run(header, _options(wish, use_extra_bufts), budget_bytes)
     return plan, use_extra_bufts
@@ -97,18 +105,6 @@ def _options(wish: Wish, can_repack: bool) -> PlanOptions:
     if not wish.keep_residency:
         found = replace(found, can_release=False)
     return replace(wish.plan, threads=wish.plan.threads or default_threads(), platform=found)
-
-
-def _guard(location: ModelLocation) -> bool:
-    """Let a child process go first; whether weights may be repacked here."""
-    result = run_probe()
-    if not result.ok:
-        raise EngineUnavailable(
-            f"this build of llama.cpp does not run on this CPU: {result.detail}",
-            hint="build it for this machine with scripts/setup.sh; `edge-runtime doctor --probe` tries again",
-        )
-    guard_file(location.path, result.use_extra_bufts)
-    return result.use_extra_bufts
 
 
 def _layout(header: GgufHeader, plan: MemoryPlan, wish: Wish) -> ResidencyLayout | None:
@@ -148,16 +144,25 @@ def _reporting(on_progress: Callable[[float], None] | None) -> Callable[[float],
 
 def plan_options(
     *,
-    context_tokens: int | None = None,
-    kv_type: str | None = None,
-    micro_batch_tokens: int | None = None,
-    repack: bool | None = None,
-    ple: str | None = None,
-    ple_locked: str | int | None = None,
-    parallel: int = 1,
-    threads: int | None = None,
+    context_tokens: int | None,
+    kv_type: str | None,
+    micro_batch_tokens: int | None,
+    repack: bool | None,
+    ple: str | None,
+    ple_locked: str | int | None,
+    parallel: int,
+    threads: int | None,
 ) -> PlanOptions:
-    """From words to values. Raises OptionInvalid for a word that is none of the allowed."""
+    """From what Runtime.open was given to values; its defaults are there.
+
+    Raises OptionInvalid for a word that is none of the allowed, and a count that is none.
+    """
+    _require_positive(
+        context_tokens=context_tokens,
+        micro_batch_tokens=micro_batch_tokens,
+        parallel=parallel,
+        threads=threads,
+    )
     return PlanOptions(
         context_tokens=context_tokens,
         kv_type=None if kv_type is None else _one_of(KvType, kv_type, "kv"),
@@ -168,6 +173,14 @@ def plan_options(
         max_sequences=parallel,
         threads=threads,
     )
+
+
+def _require_positive(**values: int | None) -> None:
+    for name, value in values.items():
+        if value is not None and (not isinstance(value, int) or not 1 <= value <= 2**24):
+            raise OptionInvalid(
+                f"{name}: {value!r} is not a whole number above 0", hint="leave it out", option=name
+            )
 
 
 def _one_of(kind: type[Choice], text: str, option: str) -> Choice:

@@ -14,7 +14,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from typing import Any
 
 from .device import cpu_fingerprint
 from .errors import EngineUnavailable, ModelLoadFailed
+from .llama_backend.child import child_command, child_environment
 from .probe_model import write_probe_model
 from .store import store_folder
 
@@ -122,6 +122,21 @@ def guard_file(model_path: Path, use_extra_bufts: bool) -> None:
     _remember("files", key, True)
 
 
+def guard_model(model_path: Path) -> bool:
+    """Let a child process go first, with this build and this file; whether weights may be repacked here.
+
+    Raises EngineUnavailable and ModelLoadFailed.
+    """
+    result = run_probe()
+    if not result.ok:
+        raise EngineUnavailable(
+            f"this build of llama.cpp does not run on this CPU: {result.detail}",
+            hint="build it for this machine with scripts/setup.sh; `edge-runtime doctor --probe` tries again",
+        )
+    guard_file(model_path, result.use_extra_bufts)
+    return result.use_extra_bufts
+
+
 def _cannot_load(model_path: Path, detail: str) -> ModelLoadFailed:
     return ModelLoadFailed(
         f"{model_path}: llama.cpp cannot load it: {detail}",
@@ -149,11 +164,8 @@ def _run_child(task: Mapping[str, Any]) -> _Outcome:
     Raises EngineUnavailable when there is no child, or somebody killed it: that says
     nothing about what it tried. The kernel does so where memory is short.
     """
-    package_parent = str(Path(__file__).resolve().parent.parent)
-    environment = {**os.environ, "GGML_NO_BACKTRACE": "1", "PYTHONFAULTHANDLER": ""}
-    paths = [package_parent, environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    command = [sys.executable, "-m", "edge_runtime.llama_backend.trial", json.dumps(task)]
+    command = child_command("llama_backend.trial", json.dumps(task))
+    environment = {**child_environment(), "PYTHONFAULTHANDLER": ""}
     try:
         done = subprocess.run(
             command, env=environment, capture_output=True, timeout=_TIME_LIMIT_S, check=False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-Advance = Callable[[int], None]  # takes bytes done since the last call; negative after a restart
+Advance = Callable[[int], None]  # takes what was done since the last call; negative after a restart
 
 
 class Progress(Protocol):
@@ -15,6 +15,9 @@ class Progress(Protocol):
 
     def bar(self, label: str, total_bytes: int, done_bytes: int) -> AbstractContextManager[Advance]:
         """Show bytes going by; `total_bytes` is 0 when nobody knows."""
+
+    def steps(self, label: str, total: int, unit: str) -> AbstractContextManager[Advance]:
+        """Show other things being done: `unit` says what, as in "tokens"."""
 
 
 class QuietProgress:
@@ -25,6 +28,10 @@ class QuietProgress:
 
     @contextmanager
     def bar(self, label: str, total_bytes: int, done_bytes: int) -> Iterator[Advance]:
+        yield lambda count: None
+
+    @contextmanager
+    def steps(self, label: str, total: int, unit: str) -> Iterator[Advance]:
         yield lambda count: None
 
 

@@ -49,16 +49,16 @@ class SamplingOptions:
     seed: int | None = None  # None: a new one for each request
 
     def __post_init__(self) -> None:
-        _require_range("temperature", self.temperature, 0.0, 100.0)
-        _require_range("top_k", self.top_k, 0, 2**31 - 1)
-        _require_range("top_p", self.top_p, 0.0, 1.0)
-        _require_range("min_p", self.min_p, 0.0, 1.0)
-        _require_range("repeat_penalty", self.repeat_penalty, 0.01, 100.0)
-        _require_range("presence_penalty", self.presence_penalty, -100.0, 100.0)
-        _require_range("frequency_penalty", self.frequency_penalty, -100.0, 100.0)
-        _require_range("penalty_window_tokens", self.penalty_window_tokens, 0, 2**20)
+        require_range("temperature", self.temperature, 0.0, 100.0)
+        require_range("top_k", self.top_k, 0, 2**31 - 1)
+        require_range("top_p", self.top_p, 0.0, 1.0)
+        require_range("min_p", self.min_p, 0.0, 1.0)
+        require_range("repeat_penalty", self.repeat_penalty, 0.01, 100.0)
+        require_range("presence_penalty", self.presence_penalty, -100.0, 100.0)
+        require_range("frequency_penalty", self.frequency_penalty, -100.0, 100.0)
+        require_range("penalty_window_tokens", self.penalty_window_tokens, 0, 2**20)
         if self.seed is not None:
-            _require_range("seed", self.seed, 0, 2**32 - 2)  # 2^32 - 1 means "random" to llama.cpp
+            require_range("seed", self.seed, 0, 2**32 - 2)  # 2^32 - 1 means "random" to llama.cpp
 
     @property
     def greedy(self) -> bool:
@@ -71,7 +71,7 @@ class SamplingOptions:
         )
 
 
-def _require_range(name: str, value: float, low: float, high: float) -> None:
+def require_range(name: str, value: float, low: float, high: float) -> None:
     if isinstance(value, (int, float)) and low <= value <= high:  # NaN fails both comparisons
         return
     raise OptionInvalid(
@@ -95,9 +95,9 @@ class GenerationOptions:
 
     def __post_init__(self) -> None:
         if self.max_tokens is not None:
-            _require_range("max_tokens", self.max_tokens, 1, 2**31 - 1)
+            require_range("max_tokens", self.max_tokens, 1, 2**31 - 1)
         if self.top_logprobs is not None:
-            _require_range("top_logprobs", self.top_logprobs, 0, 100)
+            require_range("top_logprobs", self.top_logprobs, 0, 100)
         if len(self.stop) > 64 or any(not text or len(text) > 1024 for text in self.stop):
             raise OptionInvalid(
                 "stop: at most 64 strings of 1 to 1024 characters",

@@ -38,7 +38,7 @@ class Runtime:
 
     def __init__(self, opened: Opened, location: ModelLocation, header: GgufHeader) -> None:
         """Runtime.open() is the way in."""
-        self._engine, self._monitor = opened.engine, opened.monitor
+        self._opened, self._engine, self._monitor = opened, opened.engine, opened.monitor
         self._backend: LlamaBackend = opened.engine.backend  # type: ignore[assignment]
         self._defaults = dict(location.manifest.sampling) if location.manifest else {}
         self._template = _read_template(header, self._backend)
@@ -69,40 +69,30 @@ class Runtime:
         budget: the most memory it may take, "2GB" or bytes; default what is safe on this
         device now. What is left out is chosen so that it fits: see `edge-runtime plan`.
 
-        context_tokens: for each of `parallel` conversations; default up to 4096. kv_type:
-        "f16", "q8_0" or "q4_0". micro_batch_tokens: how many tokens of a prompt are evaluated
-        at once. repack: weights in the order that this processor likes best. ple: where
-        per-layer embeddings live, "cache", "mapped" or "resident"; ple_locked: how much of
-        them stays in memory beside the cache, "16MB", from the lowest token id on. threads: default the
-        physical cores that this process may use. gpu_layers: how many layers a GPU takes,
-        where the build has one; default all, 0 for none. residency: False leaves all pages to
-        the system. on_progress: called with 0.0 to 1.0 while loading.
+        context_tokens: for each of `parallel` conversations; default up to 4096. kv_type: "f16",
+        "q8_0" or "q4_0". micro_batch_tokens: how many tokens of a prompt are evaluated at once.
+        repack: weights in the order that this processor likes best. ple: where per-layer
+        embeddings live, "cache", "mapped" or "resident"; ple_locked: how much of them stays in
+        memory beside the cache, "16MB", from the lowest token id on. threads: default the physical
+        cores that this process may use. gpu_layers: how many layers a GPU takes, where the build
+        has one; default all, 0 for none. residency: False leaves all pages to the system.
+        on_progress: called with 0.0 to 1.0 while loading.
 
         Raises ModelNotFound, ModelFileInvalid, ModelUnsupported, ModelLoadFailed,
         MemoryBudgetExceeded, EngineUnavailable or OptionInvalid.
         """
         started_s = time.perf_counter()
-        _require_positive(
+        options = plan_options(
             context_tokens=context_tokens,
+            kv_type=kv_type,
             micro_batch_tokens=micro_batch_tokens,
+            repack=repack,
+            ple=ple,
+            ple_locked=ple_locked,
             parallel=parallel,
             threads=threads,
         )
-        wish = Wish(
-            plan_options(
-                context_tokens=context_tokens,
-                kv_type=kv_type,
-                micro_batch_tokens=micro_batch_tokens,
-                repack=repack,
-                ple=ple,
-                ple_locked=ple_locked,
-                parallel=parallel,
-                threads=threads,
-            ),
-            None if budget is None else parse_bytes(budget),
-            gpu_layers,
-            residency,
-        )
+        wish = Wish(options, None if budget is None else parse_bytes(budget), gpu_layers, residency)
         location = locate(model)
         header = read_header(location.path)
         check_header(header)
@@ -319,8 +309,7 @@ class Runtime:
 
     def close(self) -> None:
         """End what is running with EngineClosed, and free the model. Can be called twice."""
-        self._monitor.close()
-        self._engine.close()
+        self._opened.close()
 
     def __enter__(self) -> Runtime:
         return self
@@ -344,14 +333,6 @@ def _grammar_of(generation: GenerationOptions) -> str | None:
     from .llama_backend.grammar import grammar_of_schema
 
     return grammar_of_schema(generation.json_schema)
-
-
-def _require_positive(**values: int | None) -> None:
-    for name, value in values.items():
-        if value is not None and (not isinstance(value, int) or not 1 <= value <= 2**24):
-            raise OptionInvalid(
-                f"{name}: {value!r} is not a whole number above 0", hint="leave it out", option=name
-            )
 
 
 def _check_messages(messages: Sequence[Mapping[str, Any]]) -> None:

@@ -2,10 +2,4 @@
 # Runs models under hard memory limits and writes scripts/benchmarks/reports/memory.md. Nothing else should be running.
 #   scripts/bench_memory.sh [--only NAME,...] [--quick] [...]      see scripts/benchmarks/limits/__main__.py
 set -euo pipefail
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-"$root/scripts/setup.sh" dev </dev/null >&2
-cd "$root"
-for model in smollm2-135m-instruct gemma-3-270m; do # the second for its tokenizer, which made-up models get
-  .venv/bin/edge-runtime models pull "$model" </dev/null >&2
-done
-exec .venv/bin/python -m scripts.benchmarks.limits "$@"
+exec "$(dirname "${BASH_SOURCE[0]}")/run_benchmark.sh" scripts.benchmarks.limits "$@"

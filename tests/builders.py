@@ -126,11 +126,16 @@ def spm_vocabulary(specials: tuple[str, ...], size: int = 300) -> dict[str, obje
 
 
 def tiny_llama_gguf(
-    *, chat_template: str | None = None, seed: int = 0, changes: Mapping[str, object] | None = None
+    *,
+    chat_template: str | None = None,
+    seed: int = 0,
+    changes: Mapping[str, object] | None = None,
+    tensors: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> bytes:
     """A llama of 2 layers, hidden 32, 4 heads, FFN 64, 300 tokens: 0.1 MB, F32.
 
-    `changes` replaces metadata keys, adds them, or (None) leaves them out.
+    `changes` replaces metadata keys, adds them, or (None) leaves them out; `tensors` are
+    its weights instead of tiny_llama_tensors(seed).
     """
     metadata = {
         "general.architecture": "llama",
@@ -142,7 +147,11 @@ def tiny_llama_gguf(
         "tokenizer.chat_template": chat_template,
         **(changes or {}),
     }
-    return gguf_bytes(_without_none(metadata), _tiny_tensors(seed, kv_width=16))
+    return gguf_bytes(_without_none(metadata), tiny_llama_tensors(seed) if tensors is None else tensors)
+
+
+def tiny_llama_tensors(seed: int = 0) -> dict[str, NDArray[np.float32]]:
+    return _tiny_tensors(seed, kv_width=16)
 
 
 def tiny_gemma3_gguf(

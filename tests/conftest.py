@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import os
 import signal
 import socket
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builders import tiny_llama_gguf
+from scripted_backend import Device, MakeRuntime, Script, ScriptedBackend, scripted_runtime
+from tiny_checkpoint import write_llama
+
+from edge_runtime.history import History
+from edge_runtime.runtime import Runtime
 
 # A shell starts its background jobs with Ctrl-C ignored, and children inherit that: the tests
 # that send it would wait for ever. With a handler set here, children begin with the default.
@@ -61,3 +71,64 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[object]]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(20261122)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    """A llama of two layers, which llama.cpp can run."""
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(tiny_llama_gguf())
+    return path
+
+
+@pytest.fixture
+def llama(tmp_path: Path) -> Path:
+    """A Hugging Face checkpoint of a tiny llama."""
+    return write_llama(tmp_path / "Tiny-Llama")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MiB."""
+    folder = tmp_path / "small disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if not hasattr(os, "geteuid") or os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
+        pytest.skip("only root can mount a small file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    with History(tmp_path / "store" / "history.sqlite3") as opened:
+        yield opened
+
+
+@pytest.fixture
+def make_runtime(tmp_path: Path) -> Iterator[MakeRuntime]:
+    opened: list[Runtime] = []
+
+    def make(scripts: list[Script], context_tokens: int = 4096) -> tuple[Runtime, ScriptedBackend]:
+        runtime, backend = scripted_runtime(scripts, tmp_path / "model", context_tokens=context_tokens)
+        opened.append(runtime)
+        return runtime, backend
+
+    yield make
+    for runtime in opened:
+        runtime.close()
+
+
+@pytest.fixture
+def device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Device:
+    stand_in = Device(tmp_path)
+    monkeypatch.setattr(Runtime, "open", stand_in.open)
+    return stand_in
+
+
+@pytest.fixture
+def type_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[bytes], None]:
+    def pipe(content: bytes) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+
+    return pipe

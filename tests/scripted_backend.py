@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -167,3 +167,28 @@ def scripted_runtime(
     opened = Opened(Engine(lambda: backend), MemoryPlan((), choices), MemoryMonitor(None))
     location = ModelLocation(model_path, "scripted", None, None)
     return Runtime(opened, location, header), backend
+
+
+MakeRuntime = Callable[..., tuple[Runtime, ScriptedBackend]]
+
+
+class Device:
+    """What the commands open in place of a model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.scripts: list[Script] = []
+        self.template = TEMPLATE
+        self.context_tokens = 4096
+        self.opened: list[tuple[str, dict[str, Any]]] = []
+        self.backend: ScriptedBackend | None = None
+        self._folder = folder
+
+    def open(self, model: str, **options: Any) -> Runtime:
+        self.opened.append((model, options))
+        runtime, self.backend = scripted_runtime(
+            self.scripts,
+            self._folder / "scripted.gguf",
+            context_tokens=self.context_tokens,
+            template=self.template,
+        )
+        return runtime

@@ -1,4 +1,4 @@
-"""`convert` against llama.cpp's own converter: see scripts/reference_conversions.sh.
+"""`convert` against llama.cpp's own converters: see scripts/reference_conversions.sh.
 
 The group `reference`: skipped where the reference environment has not been made, since that
 takes torch and transformers. `scripts/reference_conversions.sh --make-only` makes it.
@@ -6,37 +6,26 @@ takes torch and transformers. `scripts/reference_conversions.sh --make-only` mak
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-SCRIPT = Path(__file__).parent.parent / "scripts" / "reference_conversions.py"
+from scripts.reference.cases import CASES
+from scripts.reference.cases_compared import compare_case
+
 # Now, while HOME is still the user's: the user_folder fixture moves it for each test.
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edge_runtime" / "reference"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edge-runtime" / "reference"
 FIXTURES = Path(os.environ.get("EDGE_RUNTIME_REFERENCE", CACHE)) / "checkpoints"
-CASES = sorted(path.parent.name for path in FIXTURES.glob("*/Tiny-Model")) if FIXTURES.is_dir() else []
+MADE = sorted(path.parent.name for path in FIXTURES.glob("*/greedy.json"))
 
 pytestmark = pytest.mark.reference
 
 
-def script() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("reference_conversions", SCRIPT)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.mark.skipif(not CASES, reason="scripts/reference_conversions.sh --make-only makes the checkpoints")
-@pytest.mark.parametrize("case", CASES or ["none"])
-def test_the_files_are_the_same(case: str) -> None:
-    differences = {
-        row.type: row.differences for row in script().compare_case(FIXTURES / case) if row.differences
-    }
-    assert differences == {}
+@pytest.mark.skipif(not MADE, reason="scripts/reference_conversions.sh --make-only makes the checkpoints")
+@pytest.mark.parametrize("case", MADE or ["none"])
+def test_the_files_are_the_same_and_llama_cpp_answers_as_transformers_does(case: str) -> None:
+    rows = list(compare_case(FIXTURES / case))
+    assert {row.type: row.differences for row in rows if row.differences} == {}
+    assert all(row.answer for row in rows)
+    assert len(rows) == (5 if case in CASES else 3)

@@ -6,51 +6,21 @@ models that ended a process which loaded and ran them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import (
-    BOOL,
-    INT32,
-    RawTensor,
-    Typed,
-    gguf_bytes,
-    spm_vocabulary,
-    tiny_gemma3_gguf,
-    tiny_llama_gguf,
-)
+from builders import BOOL, INT32, RawTensor, Typed, gguf_bytes, tiny_gemma3_gguf, tiny_llama_gguf
+from gguf_files import header_of, model, refuse
 from mutations import mutated_files
 
-from edge_runtime.errors import EdgeRuntimeError, ModelFileInvalid, ModelUnsupported
+from edge_runtime.errors import EdgeRuntimeError, ModelUnsupported
 from edge_runtime.gguf_attention import sliding_layers
 from edge_runtime.gguf_check import check_header
-from edge_runtime.gguf_header import GgufHeader, read_header
+from edge_runtime.gguf_header import GgufHeader
 from edge_runtime.gguf_types import GgmlType
 
 NAN, INFINITY = float("nan"), float("inf")
-
-
-def header_of(tmp_path: Path, data: bytes) -> GgufHeader:
-    path = tmp_path / "model.gguf"
-    path.write_bytes(data)
-    return read_header(path)
-
-
-def model(
-    tmp_path: Path,
-    architecture: str,
-    values: Mapping[str, object],
-    tensors: Mapping[str, tuple[int, ...]] | None = None,
-    **general: object,
-) -> GgufHeader:
-    """A header with the given hyperparameters, and tensors of the given shapes (fastest first)."""
-    metadata = {"general.architecture": architecture, **general}
-    metadata |= {f"{architecture}.{key}": value for key, value in values.items()}
-    shapes = tensors or {"output_norm.weight": (8,)}
-    arrays = {name: np.zeros(shape[::-1], np.float32) for name, shape in shapes.items()}
-    return header_of(tmp_path, gguf_bytes(metadata, arrays))
 
 
 # Sound models
@@ -236,16 +206,6 @@ def test_nonsense_in_a_gemma_names_the_key(tmp_path: Path, key: str, value: obje
     refuse(header_of(tmp_path, tiny_gemma3_gguf(changes={key: value})), named)
 
 
-def refuse(header: GgufHeader, key: str) -> ModelFileInvalid:
-    with pytest.raises(ModelFileInvalid) as caught:
-        check_header(header)
-    facts = caught.value.facts
-    assert (facts["path"], facts["key"]) == (str(header.path), key)
-    assert f"model.gguf is damaged at {facts['key']}: expected " in str(caught.value)
-    assert caught.value.hint
-    return caught.value
-
-
 def test_a_nonsense_value_reads_like_this(tmp_path: Path) -> None:
     header = header_of(tmp_path, tiny_llama_gguf(changes={"llama.block_count": 7}))
     assert str(refuse(header, "llama.block_count")) == (
@@ -316,71 +276,6 @@ def test_sliding_layers_follow_the_pattern(tmp_path: Path) -> None:
     assert sliding_layers(model(tmp_path, "gemma3", {"block_count": 6})) == []
     short = {**values, "attention.sliding_window_pattern": Typed(BOOL, [True])}
     assert sliding_layers(model(tmp_path, "gemma4", short)) == [True] + [False] * 5
-
-
-# Vocabularies
-
-
-def llama_tokens(**replaced: str) -> list[str]:
-    tokens = spm_vocabulary(("<unk>", "<s>", "</s>"))["tokenizer.ggml.tokens"]
-    assert isinstance(tokens, list)
-    return [replaced.get(token, token) for token in tokens]
-
-
-def with_tokens(tmp_path: Path, tokens: list[str], **changes: object) -> GgufHeader:
-    return header_of(tmp_path, tiny_llama_gguf(changes={"tokenizer.ggml.tokens": tokens, **changes}))
-
-
-def test_a_token_that_stands_twice_is_shown(tmp_path: Path) -> None:
-    error = refuse(with_tokens(tmp_path, llama_tokens(b="a")), "tokenizer.ggml.tokens")
-    assert "each token once, found 'a' as number 260 and 261" in str(error)
-
-
-def test_tokens_that_differ_only_after_a_zero_byte_are_the_same_to_llama_cpp(tmp_path: Path) -> None:
-    refuse(with_tokens(tmp_path, llama_tokens(b="a\0b")), "tokenizer.ggml.tokens")
-    check_header(with_tokens(tmp_path, llama_tokens(b="b\0b")))
-
-
-def test_several_empty_tokens_and_long_ones_pass(tmp_path: Path) -> None:
-    check_header(with_tokens(tmp_path, llama_tokens(a="", b="", c="c" * 5000)))
-
-
-def test_every_byte_needs_a_token(tmp_path: Path) -> None:
-    error = refuse(with_tokens(tmp_path, llama_tokens(**{"<0x7F>": "<0x7f>"})), "tokenizer.ggml.tokens")
-    assert "a token <0x7F>" in str(error)
-    check_header(with_tokens(tmp_path, llama_tokens(**{"<0x7F>": "\x7f"})))
-
-
-@pytest.mark.parametrize(
-    ("changes", "sound"),
-    [
-        ({"add_bos_token": True}, False),
-        ({"add_bos_token": True, "bos_token_id": 5}, True),
-        ({"add_sep_token": True}, False),
-        ({"add_eos_token": False}, True),
-    ],
-)
-def test_a_token_that_is_always_added_must_exist(
-    tmp_path: Path, changes: dict[str, object], sound: bool
-) -> None:
-    metadata = {"tokenizer.ggml.model": "t5", "tokenizer.ggml.tokens": list("abcdef")}
-    metadata |= {f"tokenizer.ggml.{key}": value for key, value in changes.items()}
-    header = model(tmp_path, "t5", {}, None, **metadata)
-    if sound:
-        check_header(header)
-    else:
-        with pytest.raises(ModelFileInvalid, match="the token to add to texts"):
-            check_header(header)
-
-
-def test_bytes_mean_nothing_to_a_bert_tokenizer(tmp_path: Path) -> None:
-    tokens = [f"t{number}" for number in range(110)]
-    metadata = {
-        "tokenizer.ggml.model": "bert",
-        "tokenizer.ggml.tokens": tokens,
-        "tokenizer.ggml.token_type": [1] * 109 + [6],
-    }
-    refuse(model(tmp_path, "bert", {}, None, **metadata), "tokenizer.ggml.token_type")
 
 
 # Tensors

@@ -20,7 +20,6 @@ from edge_runtime.memory import (
     PlanOptions,
     Platform,
     PlePolicy,
-    choose_context,
     plan_memory,
 )
 
@@ -217,17 +216,6 @@ def test_q8_0_is_offered_to_those_who_fixed_f16() -> None:
     options = option(kv_type=KvType.F16)
     lines = plan_memory(LLAMA, options, plan_memory(LLAMA).total_bytes - 150 * MIB).explanation
     assert any("q8_0 KV would give" in line for line in lines), lines
-
-
-# --- for runtimes that only choose the context -----------------------------------------
-
-
-def test_choose_context_changes_nothing_but_the_context() -> None:
-    tight = choose_context(LLAMA, plan_memory(LLAMA).total_bytes - 200 * MIB)
-    assert tight.choices.kv_type is KvType.F16 and tight.choices.micro_batch_tokens == 512
-    assert 256 <= tight.context_tokens < 4096 and not tight.choices.streamed_bytes
-    with pytest.raises(MemoryBudgetExceeded, match="2048 tokens"):
-        choose_context(LLAMA, 200 * MIB, context_tokens=2048)
 
 
 # --- properties ------------------------------------------------------------------------

@@ -6,18 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from builders import tiny_gemma3_gguf, tiny_llama_gguf
+from builders import tiny_gemma3_gguf
 
 from edge_runtime.cli import main
 
 Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.gguf"
-    path.write_bytes(tiny_llama_gguf())
-    return path
 
 
 def test_a_file_is_planned(tiny: Path, capsys: Capture) -> None:

@@ -1,26 +1,23 @@
-"""The benchmark under memory limits: groups that really kill, caches that are really dropped, tables."""
+"""The benchmark under memory limits: runs, figures, tables."""
 
 from __future__ import annotations
 
 import json
 import math
-import mmap
-import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from builders import tiny_llama_gguf
+from memory_groups import MB, holding, needs_groups
 
 from scripts.benchmarks.limits import __main__ as command
 from scripts.benchmarks.limits import drop_cache as dropping
 from scripts.benchmarks.limits import launch, other_work, run, step_clock
-from scripts.benchmarks.limits.cases import CASES, Case, Goal, Kind
+from scripts.benchmarks.limits.cases import CASES, Case, Goal, Kind, cases_named
 from scripts.benchmarks.limits.figures import figures_of, goal_rows
-from scripts.benchmarks.limits.group import Group, GroupRefused, limited_group, why_refused
 from scripts.benchmarks.limits.model_files import ModelMissing, model_at
 from scripts.benchmarks.limits.report import CaseReport, Report
 from scripts.benchmarks.limits.sides import sides_of
@@ -28,152 +25,6 @@ from scripts.benchmarks.limits.step_clock import Mark, StepClock
 from scripts.benchmarks.limits.task import Task
 
 ROOT = Path(__file__).parent.parent
-REFUSED = why_refused()
-needs_groups = pytest.mark.skipif(bool(REFUSED), reason=f"no memory control group: {REFUSED}")
-MB = 1_000_000
-
-
-def holding(size_bytes: int) -> list[str]:
-    """A process that writes to so many bytes of anonymous memory."""
-    return [sys.executable, "-c", f"held = b'x' * {size_bytes}; print(len(held))"]
-
-
-# --- groups --------------------------------------------------------------------------
-
-
-@needs_groups
-def test_process_beyond_the_limit_is_killed_and_counted() -> None:
-    with limited_group(100 * MB) as group:
-        done = subprocess.run(group.command(holding(200 * MB)), capture_output=True, check=False)
-        usage = group.usage()
-    assert done.returncode == -9
-    assert usage.oom_kills == 1
-    assert usage.peak_bytes is None or 90 * MB < usage.peak_bytes <= 100 * MB
-
-
-@needs_groups
-def test_process_within_the_limit_runs_and_its_peak_is_known() -> None:
-    with limited_group(100 * MB) as group:
-        done = subprocess.run(group.command(holding(50 * MB)), capture_output=True, text=True, check=False)
-        usage = group.usage()
-    assert (done.returncode, done.stdout) == (0, f"{50 * MB}\n")
-    assert usage.oom_kills == 0
-    assert usage.peak_bytes is None or 50 * MB < usage.peak_bytes < 100 * MB
-    assert usage.anonymous_bytes < 5 * MB  # it has ended
-
-
-@needs_groups
-def test_group_without_a_limit_counts_as_well() -> None:
-    with limited_group(None) as group:
-        subprocess.run(group.command(holding(50 * MB)), capture_output=True, check=True)
-        peak_bytes = group.usage().peak_bytes
-    assert peak_bytes is None or peak_bytes > 50 * MB
-
-
-@needs_groups
-def test_group_is_removed_with_what_still_runs_in_it() -> None:
-    with limited_group(100 * MB) as group:
-        left = subprocess.Popen(group.command(["sleep", "600"]))
-        while str(left.pid) not in (group.folder / "cgroup.procs").read_text().split():
-            time.sleep(0.01)
-    assert left.wait(timeout=10) == -9
-    assert not group.folder.exists()
-
-
-@needs_groups
-def test_arguments_reach_the_command_unchanged() -> None:
-    given = ["a b", "$HOME", "'", ""]
-    printing = [sys.executable, "-c", "import json, sys; print(json.dumps(sys.argv[1:]))", *given]
-    with limited_group(100 * MB) as group:
-        done = subprocess.run(group.command(printing), capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == given
-
-
-def test_system_without_groups_is_refused_with_a_reason(tmp_path: Path) -> None:
-    with pytest.raises(GroupRefused, match="no memory control group"), limited_group(MB, root=tmp_path):
-        pass
-
-
-def test_tighter_limit_above_is_refused_and_named(tmp_path: Path) -> None:
-    own = write_v2_tree(tmp_path)
-    (own / "memory.max").write_text(str(50 * MB))
-    refused = pytest.raises(GroupRefused, match=r"box/memory\.max already allows")
-    with refused, limited_group(100 * MB, root=tmp_path):
-        pass
-
-
-def test_version_2_group_whose_children_have_no_limits_is_passed_over(tmp_path: Path) -> None:
-    own = write_v2_tree(tmp_path)
-    (own / "cgroup.subtree_control").write_text("cpu pids\n")
-    with pytest.raises(GroupRefused, match="no memory control group"), limited_group(MB, root=tmp_path):
-        pass
-
-
-def write_v2_tree(root: Path) -> Path:
-    """A system with version 2 alone, and this process in its group /box."""
-    own = root / "sys/fs/cgroup/box"
-    own.mkdir(parents=True)
-    (root / "proc/self").mkdir(parents=True)
-    (root / "proc/self/cgroup").write_text("0::/box\n")
-    (root / "proc/self/mountinfo").write_text("30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
-    return own
-
-
-def test_usage_of_version_1(tmp_path: Path) -> None:
-    write_files(
-        tmp_path,
-        {
-            "memory.max_usage_in_bytes": "1000",
-            "memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 2",
-            "memory.stat": "total_rss 5\ntotal_cache 7\ntotal_pgmajfault 3\ntotal_workingset_refault_file 9",
-        },
-    )
-    usage = Group(tmp_path, 1).usage()
-    assert (usage.peak_bytes, usage.oom_kills, usage.major_faults) == (1000, 2, 3)
-    assert (usage.anonymous_bytes, usage.file_bytes, usage.refaulted_file_pages) == (5, 7, 9)
-
-
-def test_usage_of_version_2_before_linux_5_19_has_no_peak(tmp_path: Path) -> None:
-    stat = "anon 5\nfile 7\npgmajfault 3\nworkingset_refault_file 9"
-    write_files(tmp_path, {"memory.events": "low 0\noom 3\noom_kill 2\n", "memory.stat": stat})
-    usage = Group(tmp_path, 2).usage()
-    assert (usage.peak_bytes, usage.oom_kills, usage.major_faults) == (None, 2, 3)
-    assert (usage.anonymous_bytes, usage.file_bytes, usage.refaulted_file_pages) == (5, 7, 9)
-
-
-def write_files(folder: Path, texts: dict[str, str]) -> None:
-    for name, text in texts.items():
-        (folder / name).write_text(text)
-
-
-# --- the page cache ------------------------------------------------------------------
-
-
-@pytest.fixture
-def cached_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """4 MB, just written; and the rest of the machine keeps its cache."""
-    monkeypatch.setattr(dropping, "_DROP_CACHES", tmp_path / "absent" / "drop_caches")
-    path = tmp_path / "weights"
-    path.write_bytes(os.urandom(4 << 20))
-    if dropping.drop_cache(path).cached > 0.5:
-        pytest.skip("the temporary folder is kept in memory: its files are their own cache")
-    path.read_bytes()
-    assert dropping.cached_share(path) == 1.0
-    return path
-
-
-def test_dropped_file_is_cold(cached_file: Path) -> None:
-    state = dropping.drop_cache(cached_file)
-    assert state.cold
-    assert (state.warning, state.mapped_by) == ("", ())
-
-
-def test_file_that_a_process_maps_stays_cached_and_is_named(cached_file: Path) -> None:
-    with cached_file.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapping:
-        assert sum(mapping[:: mmap.PAGESIZE]) > 0  # every page is in use
-        state = dropping.drop_cache(cached_file)
-    assert state.mapped_by == (os.getpid(),)
-    assert "still cached at the start; mapped by process" in state.warning
 
 
 # --- a run ---------------------------------------------------------------------------
@@ -307,7 +158,7 @@ def test_unlimited_side_has_neither_limit_nor_budget() -> None:
 def one_run(side: str, decode: float, **more: Any) -> dict[str, Any]:
     usage = {"peak_bytes": 1_900_000_000, "oom_kills": 0, "refaulted_file_pages": 3}
     speeds = {"decode_tokens_per_s": decode, "prefill_tokens_per_s": 10 * decode}
-    return {"side": side, "repetition": 1, "group": usage, **speeds, **more}
+    return {"side": side, "repetition": 1, "when": "2026-11-22 12:00", "group": usage, **speeds, **more}
 
 
 SPEED = Case("fast", Kind.SPEED, "m.gguf", goals=(Goal("decode_ratio", least=0.95),))
@@ -352,7 +203,7 @@ def test_report_says_what_was_missed_and_what_was_skipped(tmp_path: Path) -> Non
         one_run("stock", 2.0, warning="warm"),
     ]
     figures = figures_of(SPEED, runs)
-    report = Report("a machine", ["bench", "--only", "a b"], 1, quick=False)
+    report = Report("a machine", ["bench", "--only", "a b"], quick=False)
     report.add(CaseReport(SPEED, 2_000 * MB, runs, figures, goal_rows(SPEED, figures)))
     report.add(CaseReport(Case("gone", Kind.SOAK, "m"), None, [], {}, [], "no such file"))
     report.write(tmp_path / "new" / "memory.md")
@@ -368,12 +219,30 @@ def test_report_says_what_was_missed_and_what_was_skipped(tmp_path: Path) -> Non
     assert found["cases"][0]["figures"]["decode_ratio"] == 0.8
 
 
+def test_a_later_run_replaces_its_own_cases_of_the_report_and_keeps_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "memory.md"
+    for names, speed in (("g4e2b-2.0GB e2b-2.0GB", 3.0), ("e2b-2.0GB", 6.0)):
+        report = Report("a machine", [], quick=False)
+        report.add_earlier(path)
+        for case in cases_named(names.replace(" ", ",")):
+            runs = [one_run("ours", speed), one_run("unlimited", 6.0)]
+            figures = figures_of(case, runs)
+            report.add(CaseReport(case, 2_000 * MB, runs, figures, goal_rows(case, figures)))
+        report.write(path)
+    found = json.loads(path.with_suffix(".json").read_text())["cases"]
+    assert [(case["name"], case["figures"]["decode_ratio"]) for case in found] == [
+        ("e2b-2.0GB", 1.0),
+        ("g4e2b-2.0GB", 0.5),
+    ]
+    assert "**missed**: decode ratio 0.5 >= 0.95" in path.read_text()
+
+
 @pytest.mark.parametrize("kind", Kind)
 def test_rows_of_every_kind_are_as_wide_as_their_table(kind: Kind) -> None:
     held = {"anonymous_bytes": 1, "file_bytes": 2, "locked_bytes": 0}
     runs = [one_run(side, 1.0, end=held, residency=[held, held]) for side in ("ours", "stock")]
     case = Case("c", kind, "m")
-    report = Report("", [], 1, quick=False, cases=[CaseReport(case, 100, runs, figures_of(case, runs), [])])
+    report = Report("", [], quick=False, cases=[CaseReport(case, 100, runs, figures_of(case, runs), [])])
     lines = [line for line in report.markdown().splitlines() if line.startswith("|")]
     assert {line.count("|") for line in lines[: len(lines) - 4]} == {lines[0].count("|")}
     assert {line.count("|") for line in lines[-4:]} == {lines[-1].count("|")}

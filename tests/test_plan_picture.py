@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from memory_models import MB, body, header, option
 
 from edge_runtime.cli import main
+from edge_runtime.cli.picture_file import check_picture
 from edge_runtime.cli.plan_picture import (
     Segment,
-    check_picture,
     draw_plan,
     grouped,
     label_levels,

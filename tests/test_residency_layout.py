@@ -17,9 +17,9 @@ from edge_runtime.gguf_header import GgufHeader
 from edge_runtime.gguf_types import GgmlType, TensorInfo
 from edge_runtime.memory import Platform, PlePolicy
 from edge_runtime.memory.streaming import BLOCK_BYTES
-from edge_runtime.memory.weights import can_be_repacked
+from edge_runtime.memory.weights import EMBEDDING_TENSOR, PLE_TENSOR, can_be_repacked
 from edge_runtime.residency import ResidencyLayout, plan_layout, repack_patterns
-from edge_runtime.residency.layout import EMBEDDING_TENSOR, PLE_TENSOR, choose_streamed, merge_ranges
+from edge_runtime.residency.layout import choose_streamed, merge_ranges
 from edge_runtime.residency.mapping import FileRange
 from edge_runtime.tools.synth import Quantizations, shape_named, shape_names, weights_of
 from edge_runtime.tools.synth.blocks import type_for_rows

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -167,18 +166,6 @@ def test_room_is_asked_for_beforehand(final: Path) -> None:
         store.require_room(final.parent, 1 << 60)
     assert caught.value.facts["needed_bytes"] == 1 << 60
     assert 0 < int(str(caught.value.facts["free_bytes"])) < 1 << 60
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 1 MiB."""
-    folder = tmp_path / "small disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if not hasattr(os, "geteuid") or os.geteuid() != 0 or subprocess.run(command, check=False).returncode:
-        pytest.skip("only root can mount a small file system")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_disk_that_fills_up_keeps_what_came_and_says_what_is_missing(

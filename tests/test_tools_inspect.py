@@ -20,13 +20,6 @@ FLOAT32, UINT8 = 6, 0
 NASTY = "\x1b[31mred\x1b[0m \u202egpj.exe\x07\nsecond line"
 
 
-@pytest.fixture
-def tiny(tmp_path: Path) -> Path:
-    path = tmp_path / "tiny.gguf"
-    path.write_bytes(tiny_llama_gguf())
-    return path
-
-
 def write(path: Path, changes: dict[str, object]) -> Path:
     path.write_bytes(tiny_llama_gguf(changes=changes))
     return path

@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 from numpy.typing import NDArray
+
+from edge_runtime.gguf_header import GgufHeader
 
 TOKENS = 320
 WIDTH, FEED_FORWARD, LAYERS, HEADS, KV_HEADS = 64, 96, 2, 4, 2
@@ -187,3 +190,60 @@ def _varint(number: int) -> bytes:
         out += bytes([number & 127 | 128])
         number >>= 7
     return out + bytes([number])
+
+
+def adapter_config(**changes: Any) -> dict[str, Any]:
+    """As PEFT writes it, with some of the keys that change nothing."""
+    return {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": "someone/Tiny-Llama",
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "init_lora_weights": True,
+        "lora_alpha": 6,
+        "modules_to_save": None,
+        "r": 4,
+        "target_modules": ["q_proj", "down_proj"],
+        "use_dora": False,
+        "use_rslora": False,
+        **changes,
+    }
+
+
+def adapter_shapes(*modules: str, rank: int = 4) -> dict[str, tuple[int, ...]]:
+    """The two matrices of each module of llama_config()'s model, such as "layers.0.mlp.up_proj"."""
+    shapes = {}
+    for module in modules:
+        rows, columns = llama_shapes()[f"model.{module}.weight"]
+        name = f"base_model.model.model.{module}"
+        shapes |= {f"{name}.lora_A.weight": (rank, columns), f"{name}.lora_B.weight": (rows, rank)}
+    return shapes
+
+
+def write_adapter(
+    folder: Path, shapes: Mapping[str, tuple[int, ...]], dtype: str = "F32", **config: Any
+) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "adapter_config.json").write_text(json.dumps(adapter_config(**config)))
+    (folder / "adapter_model.safetensors").write_bytes(safetensors_bytes(random_tensors(shapes, dtype)))
+    return folder
+
+
+def set_config(folder: Path, **changes: Any) -> None:
+    (folder / "config.json").write_text(json.dumps(llama_config(**changes)))
+
+
+def numbers_of(header: GgufHeader, name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """(rows, row length) dequantized by gguf-py."""
+    tensor = next(tensor for tensor in header.tensors if tensor.name == name)
+    raw = header.path.read_bytes()[tensor.offset_bytes : tensor.offset_bytes + tensor.size_bytes]
+    kind = gguf.GGMLQuantizationType(int(tensor.type))
+    rows = np.frombuffer(raw, np.uint8).reshape(*reversed(tensor.shape[1:]), -1)
+    return gguf.quants.dequantize(rows, kind)
+
+
+def source_numbers(name: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+    _, raw = random_tensors(llama_shapes())[name]
+    return (raw.astype(np.uint32) << 16).view(np.float32)

@@ -33,20 +33,26 @@ def read_pieces(header: GgufHeader, tensor: TensorInfo) -> Iterator[NDArray[np.u
     be read, or has become shorter.
     """
     piece_bytes = PIECE_ELEMENTS // tensor.type.block_elements * tensor.type.block_bytes
-    buffer = np.empty(min(piece_bytes, tensor.size_bytes), np.uint8)
+    return read_range(header, tensor, 0, tensor.size_bytes, piece_bytes)
+
+
+def read_range(
+    header: GgufHeader, tensor: TensorInfo, start_bytes: int, end_bytes: int, piece_bytes: int
+) -> Iterator[NDArray[np.uint8]]:
+    """As read_pieces, from one place in the tensor's data to another."""
+    buffer = np.empty(min(piece_bytes, end_bytes - start_bytes), np.uint8)
     path = header.paths[tensor.file_index]
     with reading(path) as file:
-        file.seek(tensor.offset_bytes)
-        for done_bytes in range(0, tensor.size_bytes, piece_bytes):
-            piece = buffer[: tensor.size_bytes - done_bytes]
-            if not _fill(file, piece):
+        file.seek(tensor.offset_bytes + start_bytes)
+        for done_bytes in range(start_bytes, end_bytes, piece_bytes):
+            piece = buffer[: end_bytes - done_bytes]
+            if not fill_from(file, piece.data):
                 raise _cut_short(header, tensor)
             yield piece
 
 
-def _fill(file: IO[bytes], piece: NDArray[np.uint8]) -> bool:
-    """False when the file ends before the piece is full."""
-    view = piece.data
+def fill_from(file: IO[bytes], view: memoryview) -> bool:
+    """Read until `view`, of bytes, is full. False when the file ends before."""
     while view:
         count = file.readinto(view)  # type: ignore[attr-defined]
         if not count:

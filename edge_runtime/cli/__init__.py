@@ -25,9 +25,13 @@ _COMMANDS = (
     "bench",
     "synth",
     "convert",
+    "quantize",
+    "imatrix",
+    "slice",
     "inspect",
     "verify",
     "diff",
+    "quality",
 )
 
 

@@ -36,12 +36,9 @@ def add_parser(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     from ..tools.diff import diff_models
 
-    difference = diff_models(args.a, args.b, ConsoleProgress())
-    if args.json:
-        print(json.dumps(difference.as_json(), indent=1))
-    else:
-        print("\n".join(difference_lines(difference)))
-    return GOOD if difference.is_equal else DIFFERENT
+    found = diff_models(args.a, args.b, ConsoleProgress())
+    print(json.dumps(found.as_json(), indent=1) if args.json else "\n".join(difference_lines(found)))
+    return GOOD if found.is_equal else DIFFERENT
 
 
 def difference_lines(difference: Difference) -> Iterator[str]:

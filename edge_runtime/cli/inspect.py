@@ -51,9 +51,9 @@ def inspection_lines(inspection: Inspection, model: str, *, with_tensors: bool) 
     """No line is longer than 80 columns; control characters are gone."""
     yield from _about(inspection)
     yield ""
-    yield from _class_table(inspection)
+    yield from class_table(inspection)
     yield ""
-    yield from _memory(inspection, model)
+    yield from memory_lines(inspection, model)
     yield ""
     yield "METADATA"
     from ..tools.metadata_text import value_text
@@ -85,7 +85,7 @@ def _count(elements: int) -> str:
     return f"{elements:,}" if elements < 1_000_000 else f"{elements / 1e6:,.1f} million"
 
 
-def _class_table(inspection: Inspection) -> Iterator[str]:
+def class_table(inspection: Inspection) -> Iterator[str]:
     yield _row("CLASS", "TYPE", "TENSORS", "WEIGHTS", "SIZE", "BITS/WEIGHT")
     for size in inspection.classes:
         is_mixed = len(size.types) > 1
@@ -106,7 +106,7 @@ def _row(kind: str, type_name: str, tensors: str, weights: str, size: str, bits:
     return f"{kind:<11}{type_name:<10}{tensors:>8}{weights:>18}{size:>12}{bits:>14}"
 
 
-def _memory(inspection: Inspection, model: str) -> Iterator[str]:
+def memory_lines(inspection: Inspection, model: str) -> Iterator[str]:
     plan = inspection.plan
     if plan is None:
         yield from _wrapped(f"No memory plan: {clean(inspection.problem)}")

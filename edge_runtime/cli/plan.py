@@ -80,7 +80,7 @@ def _picture_path(name: str | None) -> Path | None:
     """Checked before anything takes long."""
     if name is None:
         return None
-    from .plan_picture import check_picture
+    from .picture_file import check_picture
 
     check_picture(Path(name))
     return Path(name)
@@ -140,19 +140,20 @@ def _options(args: argparse.Namespace) -> PlanOptions:
 
     known = probe_result()
     return PlanOptions(
-        context_tokens=_count(args.context, "context"),
+        context_tokens=parse_count(args.context, "context"),
         kv_type=KvType(args.kv) if args.kv else None,
-        micro_batch_tokens=_count(args.micro_batch, "micro-batch"),
+        micro_batch_tokens=parse_count(args.micro_batch, "micro-batch"),
         repack=args.repack,
         ple_policy=PlePolicy(args.ple) if args.ple else None,
         ple_locked_bytes=parse_bytes(args.ple_locked, option="ple-locked") if args.ple_locked else 0,
-        threads=_count(args.threads, "threads") or default_threads(),
-        max_sequences=_count(args.parallel, "parallel") or 1,
+        threads=parse_count(args.threads, "threads") or default_threads(),
+        max_sequences=parse_count(args.parallel, "parallel") or 1,
         platform=this_platform(can_repack=known is None or known.use_extra_bufts),
     )
 
 
-def _count(text: str | None, option: str) -> int | None:
+def parse_count(text: str | None, option: str) -> int | None:
+    """Raises OptionInvalid, naming the option."""
     if text is None:
         return None
     if not text.isdecimal() or not 1 <= int(text) <= 2**24:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..memory import Held
-from .plan_picture import Picture, Segment, decimal, label_levels
+from .picture_file import decimal
+from .picture_style import INK, PALE_INK, new_figure, save, text_box
+from .plan_picture import Picture, Segment, label_levels
 
-_SIZE_INCHES, _DPI = (10.0, 4.0), 200  # shown at 1000 x 400, sharp on a dense screen
+_SIZE_INCHES = (10.0, 4.0)
 _COLOURS = {
     Held.ANONYMOUS: ("#2f5d8c", "#41749f"),  # neighbours take turns
     Held.LOCKED: ("#c2661a", "#d67f36"),
@@ -26,17 +26,14 @@ _MEANINGS = {
     Held.FILE: "file pages: the kernel may drop them",
     Held.FLASH: "on flash, not in memory",
 }
-_INK, _PALE_INK, _BUDGET = "#22262b", "#6b7280", "#b3261e"
+_BUDGET = "#b3261e"
 _BAR, _LEVEL = 0.62, 0.2  # heights; a planned bar stands at 1, a measured one at 0
 _PLANNED_Y, _MEASURED_Y = 1.0, 0.05
 _NAME_SIZE, _SMALL_SIZE = 9, 8.5
 
 
 def draw(picture: Picture, path: Path) -> None:
-    figure = Figure(figsize=_SIZE_INCHES, dpi=_DPI, facecolor="white")
-    FigureCanvasAgg(figure)
-    figure.text(0.02, 0.945, picture.title, fontsize=12.5, fontweight="bold", color=_INK, va="center")
-    figure.text(0.02, 0.885, picture.subtitle, fontsize=9.5, color=_PALE_INK, va="center")
+    figure = new_figure(_SIZE_INCHES, picture.title, picture.subtitle)
     width = 0.58 if picture.flash else 0.7  # labels of the last parts go on to the right of it
     memory = figure.add_axes((0.115, 0.19, width, 0.645))
     _draw_memory(memory, picture)
@@ -44,7 +41,7 @@ def draw(picture: Picture, path: Path) -> None:
         flash = figure.add_axes((0.735, 0.19, 0.25, 0.645), sharey=memory, facecolor="none")
         _draw_flash(flash, picture.flash)
     _draw_legend(figure, picture)
-    figure.savefig(path, format=path.suffix[1:].lower(), dpi=_DPI)
+    save(figure, path)
 
 
 def _draw_memory(axes: Any, picture: Picture) -> None:
@@ -55,7 +52,7 @@ def _draw_memory(axes: Any, picture: Picture) -> None:
     axes.set_ylim(-0.42 if picture.measured else -0.15, 2.62)
     rows = [(_PLANNED_Y, picture.planned_label)]
     rows += [(_MEASURED_Y, picture.measured_label)] if picture.measured else []
-    axes.set_yticks([y for y, _ in rows], [label for _, label in rows], fontsize=9, color=_INK)
+    axes.set_yticks([y for y, _ in rows], [label for _, label in rows], fontsize=9, color=INK)
     _bare(axes)
     outside = _draw_bar(axes, picture.planned, _PLANNED_Y, near)
     _draw_bar(axes, picture.measured, _MEASURED_Y, near)
@@ -67,9 +64,9 @@ def _draw_memory(axes: Any, picture: Picture) -> None:
 def _bare(axes: Any) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
-    axes.spines["bottom"].set_color(_PALE_INK)
+    axes.spines["bottom"].set_color(PALE_INK)
     axes.tick_params(axis="y", length=0)
-    axes.tick_params(axis="x", labelsize=8.5, colors=_PALE_INK)
+    axes.tick_params(axis="x", labelsize=8.5, colors=PALE_INK)
     axes.xaxis.set_major_formatter(lambda value, _position: decimal(value) if value else "0")
     axes.locator_params(axis="x", nbins=6)
 
@@ -106,7 +103,7 @@ def _write_inside(axes: Any, segment: Segment, place: tuple[float, float], y: fl
     style = {"ha": "center", "va": "center", "fontsize": _NAME_SIZE, "linespacing": 1.15}
     for text in lines:
         written = axes.text(middle, y, text, color="white", zorder=3, **style)
-        box = _box(axes, written)
+        box = text_box(axes, written)
         if box.width <= room and box.height <= height:
             return True
         written.remove()
@@ -116,8 +113,8 @@ def _write_inside(axes: Any, segment: Segment, place: tuple[float, float], y: fl
 def _draw_outside(axes: Any, outside: Sequence[tuple[float, Segment]]) -> None:
     """Labels above the bar, each with a line down to its segment."""
     words = [f"{segment.name}  {decimal(segment.size_bytes)}" for _, segment in outside]
-    texts = [axes.text(0, 0, word, fontsize=_SMALL_SIZE, color=_INK, va="center") for word in words]
-    widths = [_box(axes, text).width for text in texts]
+    texts = [axes.text(0, 0, word, fontsize=_SMALL_SIZE, color=INK, va="center") for word in words]
+    widths = [text_box(axes, text).width for text in texts]
     starts = [_pixels(axes, middle) for middle, _ in outside]
     levels = label_levels(starts, widths, gap=24)
     step = min(_LEVEL, (axes.get_ylim()[1] - _PLANNED_Y - _BAR / 2 - 0.25) / max([*levels, 1]))
@@ -157,8 +154,8 @@ def _draw_flash(axes: Any, segments: Sequence[Segment]) -> None:
     axes.set_xlim(0, total * 1.02)
     _bare(axes)
     axes.tick_params(axis="y", labelleft=False)
-    axes.set_xlabel("on flash, at a scale of its own", fontsize=8.5, color=_PALE_INK)
-    axes.plot([0, 0], [_PLANNED_Y - 0.45, _PLANNED_Y + 0.37], color=_INK, linewidth=2, clip_on=False)
+    axes.set_xlabel("on flash, at a scale of its own", fontsize=8.5, color=PALE_INK)
+    axes.plot([0, 0], [_PLANNED_Y - 0.45, _PLANNED_Y + 0.37], color=INK, linewidth=2, clip_on=False)
     axes.locator_params(axis="x", nbins=3)
     left, y = 0, _PLANNED_Y
     for segment in segments:
@@ -169,7 +166,7 @@ def _draw_flash(axes: Any, segments: Sequence[Segment]) -> None:
     for row, segment in enumerate(segments):
         words = f"{segment.name}  {decimal(segment.size_bytes)}"
         at = y - _BAR / 2 - 0.2 - 0.2 * row
-        axes.text(0.03 * total, at, words, fontsize=_SMALL_SIZE, color=_INK, va="center")
+        axes.text(0.03 * total, at, words, fontsize=_SMALL_SIZE, color=INK, va="center")
 
 
 def _draw_legend(figure: Any, picture: Picture) -> None:
@@ -191,7 +188,3 @@ def _draw_legend(figure: Any, picture: Picture) -> None:
 
 def _pixels(axes: Any, value: float) -> float:
     return float(axes.transData.transform((value, 0))[0])
-
-
-def _box(axes: Any, text: Any) -> Any:
-    return text.get_window_extent(axes.figure.canvas.get_renderer())

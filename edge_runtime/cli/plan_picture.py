@@ -5,20 +5,18 @@ What to draw is decided here in plain values; plan_canvas.py does it with matplo
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import OptionInvalid
 from ..memory import Held, MemoryPlan
+from .picture_file import check_picture, decimal, save_picture
 
 if TYPE_CHECKING:
     from ..measure import Measured
 
-ENDINGS = (".png", ".svg")
 _LEAST_SHARE, _LEAST_FLASH_SHARE = 0.025, 0.05  # of a bar: smaller parts are "other"
 _ORDER = (Held.ANONYMOUS, Held.LOCKED, Held.FILE)
 
@@ -44,31 +42,12 @@ class Picture:
     measured_label: str
 
 
-def check_picture(path: Path) -> None:
-    """Raises OptionInvalid for another ending than .png and .svg, and when matplotlib is missing."""
-    if path.suffix.lower() not in ENDINGS:
-        raise OptionInvalid(
-            f"--plot: {path.name[-40:]!r} does not end in .png or .svg",
-            hint="for example --plot plan.png",
-            option="plot",
-        )
-    if importlib.util.find_spec("matplotlib") is None:
-        raise OptionInvalid(
-            "--plot: matplotlib is not installed", hint='pip install "edge-runtime[plot]"', option="plot"
-        )
-
-
 def draw_plan(plan: MemoryPlan, path: Path, measured: Measured | None = None) -> None:
     """Raises OptionInvalid as check_picture() does, and for a path that cannot be written."""
     check_picture(path)
     from .plan_canvas import draw
 
-    try:
-        draw(picture_of(plan, measured), path)
-    except OSError as error:
-        raise OptionInvalid(
-            f"--plot: {path} cannot be written: {error.strerror}", hint="name another file", option="plot"
-        ) from error
+    save_picture(lambda place: draw(picture_of(plan, measured), place), path)
 
 
 # --- what to draw ------------------------------------------------------------------------
@@ -107,11 +86,6 @@ def grouped(segments: Iterable[Segment], least_share: float) -> tuple[Segment, .
         if len(small) > 1:
             found.append(Segment(f"{len(small)} others", sum(part.size_bytes for part in small), held))
     return tuple(found)
-
-
-def decimal(size_bytes: float) -> str:
-    """As the axis counts: 1,630,000,000 -> '1.63 GB'."""
-    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"
 
 
 def _verdict(plan: MemoryPlan) -> str:

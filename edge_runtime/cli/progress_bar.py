@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,49 +22,53 @@ class ConsoleProgress:
 
     @contextmanager
     def bar(self, label: str, total_bytes: int, done_bytes: int) -> Iterator[Advance]:
-        tqdm = _import_tqdm() if sys.stderr.isatty() else None
+        tqdm = _tqdm(label, total_bytes, done_bytes, unit="B", unit_divisor=1024)
         if tqdm is None:
-            yield _Lines(label, total_bytes, done_bytes).advance
+            lines = _Lines(label, total_bytes, done_bytes, format_bytes)
+            if total_bytes >= _LINE_FROM_BYTES:
+                lines.show()
+            yield lines.advance
             return
-        size = shutil.get_terminal_size()  # 80 x 24 where it is unknown; tqdm would show nothing there
-        with tqdm(
-            total=total_bytes or None,
-            initial=done_bytes,
-            desc=label,
-            unit="B",
-            unit_scale=True,
-            unit_divisor=1024,
-            file=sys.stderr,
-            ncols=size.columns,
-            nrows=size.lines,
-        ) as bar:
+        with tqdm as bar:
+            yield bar.update
+
+    @contextmanager
+    def steps(self, label: str, total: int, unit: str) -> Iterator[Advance]:
+        tqdm = _tqdm(label, total, 0, unit=f" {unit}")
+        if tqdm is None:
+            yield _Lines(label, total, 0, lambda count: f"{count:,} {unit}").advance
+            return
+        with tqdm as bar:
             yield bar.update
 
 
-def _import_tqdm() -> Any:
+def _tqdm(label: str, total: int, done: int, **units: Any) -> Any:
+    """A bar; None without a terminal, or without tqdm."""
+    if not sys.stderr.isatty():
+        return None
     try:
         from tqdm import tqdm
     except ImportError:
         return None
-    return tqdm
+    size = shutil.get_terminal_size()  # 80 x 24 where it is unknown; tqdm would show nothing there
+    places = {"file": sys.stderr, "ncols": size.columns, "nrows": size.lines}
+    return tqdm(total=total or None, initial=done, desc=label, unit_scale=True, **units, **places)
 
 
 class _Lines:
-    """A line at the start of a large file and every ten seconds."""
+    """A line every ten seconds."""
 
-    def __init__(self, label: str, total_bytes: int, done_bytes: int) -> None:
-        self._label, self._total_bytes, self._done_bytes = label, total_bytes, done_bytes
+    def __init__(self, label: str, total: int, done: int, words: Callable[[int], str]) -> None:
+        self._label, self._total, self._done, self._words = label, total, done, words
         self._last_s = time.monotonic()
-        if total_bytes >= _LINE_FROM_BYTES:
-            self._print()
 
     def advance(self, count: int) -> None:
-        self._done_bytes += count
+        self._done += count
         if time.monotonic() - self._last_s >= _LINE_EVERY_S:
-            self._print()
+            self.show()
 
-    def _print(self) -> None:
+    def show(self) -> None:
         self._last_s = time.monotonic()
-        share = f" ({100 * self._done_bytes // self._total_bytes} %)" if self._total_bytes else ""
-        total = f" of {format_bytes(self._total_bytes)}" if self._total_bytes else ""
-        print(f"{self._label}: {format_bytes(self._done_bytes)}{total}{share}", file=sys.stderr, flush=True)
+        share = f" ({100 * self._done // self._total} %)" if self._total else ""
+        total = f" of {self._words(self._total)}" if self._total else ""
+        print(f"{self._label}: {self._words(self._done)}{total}{share}", file=sys.stderr, flush=True)

@@ -12,6 +12,7 @@ from ..errors import OptionInvalid
 from ..units import format_bytes
 
 MOST_PROMPT_BYTES = 4 << 20  # a million tokens or so: more than any context here
+MOST_CORPUS_BYTES = 16 << 20  # a text that a model is judged or weighed by: half a minute to tokenize
 _MOST_FILE_BYTES = 1 << 20
 
 
@@ -76,15 +77,15 @@ def read_schema(path: Path) -> dict[str, Any]:
     return schema
 
 
-def read_text_file(path: Path, option: str) -> str:
-    """Raises OptionInvalid: unreadable, not UTF-8, or larger than a mebibyte."""
+def read_text_file(path: Path, option: str, most_bytes: int = _MOST_FILE_BYTES) -> str:
+    """Raises OptionInvalid: unreadable, not UTF-8, or larger than `most_bytes`."""
     try:
         with path.open("rb") as file:
-            raw = file.read(_MOST_FILE_BYTES + 1)
+            raw = file.read(most_bytes + 1)
     except OSError as error:
         raise _invalid(f"--{option}: {path}: {error.strerror}", "check the path", option) from None
-    if len(raw) > _MOST_FILE_BYTES:
-        limit = format_bytes(_MOST_FILE_BYTES)
+    if len(raw) > most_bytes:
+        limit = format_bytes(most_bytes)
         raise _invalid(f"--{option}: {path} is larger than {limit}", "give a smaller file", option)
     return decode_utf8(raw, f"--{option}: {path}", option).removeprefix("\ufeff")
 

@@ -37,10 +37,8 @@ def _run(args: argparse.Namespace) -> int:
     from ..tools.verify import verify_model
 
     report = verify_model(args.model, args.against, ConsoleProgress())
-    if args.json:
-        print(json.dumps(report.as_json(), indent=1))
-    else:
-        print("\n".join(map(_plain, report_lines(report))))
+    text = "\n".join(map(_plain, report_lines(report)))
+    print(json.dumps(report.as_json(), indent=1) if args.json else text)
     return GOOD if report.is_good else MODEL
 
 

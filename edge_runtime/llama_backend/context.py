@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,8 +33,15 @@ class LlamaContext:
         embeddings: bool = False,
         kv_type: str = "f16",
         signal: AbortSignal | None = None,
+        output_rows: int | None = None,
+        eval_callback: Any = None,
     ) -> None:
-        """Raises ModelLoadFailed (stage "context"), usually for want of memory."""
+        """Raises ModelLoadFailed (stage "context"), usually for want of memory.
+
+        output_rows: how many tokens of a step may have a row of logits; None: one a sequence.
+        More than that would end the process.
+        eval_callback: see activations.py.
+        """
         self._c = native()
         self._vocabulary_size = model.vocabulary_size
         self._signal = signal or FlagSignal()
@@ -48,13 +56,15 @@ class LlamaContext:
         params.swa_full = False
         # A row of logits a sequence, not one a token: at 262,144 tokens of vocabulary
         # and a batch of 512 that is 537 MB less in the compute buffer.
-        params.n_outputs_max = params.n_batch if embeddings else max_sequences
+        params.n_outputs_max = output_rows or (params.n_batch if embeddings else max_sequences)
         params.n_threads = params.n_threads_batch = threads
         params.embeddings = embeddings
         params.type_k = params.type_v = _KV_TYPES[kv_type]
         params.no_perf = True
         params.abort_callback = ctypes.cast(self._signal.callback, type(params.abort_callback))
         params.abort_callback_data = self._signal.data
+        if eval_callback is not None:
+            params.cb_eval = eval_callback
         self.pointer = self._c.llama_init_from_model(model.pointer, params)
         if not self.pointer:
             raise ModelLoadFailed(

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import EdgeRuntimeError, EngineUnavailable, MemoryBudgetExceeded, ModelLoadFailed
+from .child import child_command, child_environment
 
 if TYPE_CHECKING:  # the child needs neither numpy nor the planner
     from ..gguf_header import GgufHeader
@@ -55,14 +56,15 @@ def dry_run(task: DryRunTask) -> DryRunSizes:
     Takes half a second. Raises ModelLoadFailed when llama.cpp refuses the file or
     dies of it, EngineUnavailable when no child process can be started.
     """
-    package_parent = str(Path(__file__).resolve().parents[2])
-    environment = {**os.environ, "GGML_NO_BACKTRACE": "1"}
-    paths = [package_parent, environment.get("PYTHONPATH", "")]
-    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
-    command = [sys.executable, "-m", __name__, json.dumps(asdict(task))]
+    command = child_command("llama_backend.dry_run", json.dumps(asdict(task)))
     try:
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False
+            command,
+            env=child_environment(),
+            capture_output=True,
+            text=True,
+            timeout=_TIME_LIMIT_S,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise EngineUnavailable(f"a child process cannot plan {task.path}: {error}") from error

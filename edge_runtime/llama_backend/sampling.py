@@ -69,7 +69,8 @@ class LlamaSampler:
             raise _not_numbers()
         self._fill(logits, ids)
         self._apply(self._chain, self._array_reference)
-        return self._table[_INTS_IN_CANDIDATE * self._array.selected]
+        token: int = self._table[_INTS_IN_CANDIDATE * self._array.selected]
+        return token
 
     def _fill(self, logits: Float32Array, ids: Int64Array) -> None:
         """Hand `ids` and their logits to llama.cpp's side."""
@@ -83,7 +84,7 @@ class LlamaSampler:
     def _make_table(self, rows: int) -> None:
         table = np.zeros(rows, _CANDIDATE)
         self._ids, self._logits = table["id"], table["logit"]  # views; they keep the table alive
-        self._table = memoryview(table.view(np.int32))  # quicker than numpy for a single number
+        self._table = table.view(np.int32).data  # a memory view: quicker than numpy for a single number
         self._array.data = ctypes.cast(table.ctypes.data, type(self._array.data))
 
     def _obey_grammar(self, logits: Float32Array, token: int) -> int:

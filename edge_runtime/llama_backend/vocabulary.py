@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from .library import native
 from .model import LlamaModel
 
 
@@ -17,6 +18,16 @@ class Vocabulary:
         """The text of its tokens. Nothing in it is taken for a control token."""
         tokens = self._model.tokenize(text, add_special=False, parse_special=False)
         return b"".join(self._model.token_text(token).shown for token in tokens).decode("utf-8", "replace")
+
+    def tokens(self, text: str) -> list[int]:
+        """As a text begins; nothing in it is taken for a control token."""
+        return self._model.tokenize(text, add_special=True, parse_special=False)
+
+    def beginning(self) -> int | None:
+        """The token that every text begins with, where the model wants one."""
+        c, vocabulary = native(), self._model.vocabulary
+        token = int(c.llama_vocab_bos(vocabulary))
+        return token if c.llama_vocab_get_add_bos(vocabulary) and token >= 0 else None
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """What a model will hold in memory, and which settings a budget allows: arithmetic, nothing is loaded."""
 
 from .budget import Budget, safe_budget, system_name
-from .choose import choose_context, plan_memory
+from .choose import plan_memory
 from .kv_cache import kv_cache_bytes
 from .plan import (
     Held,
@@ -25,7 +25,6 @@ __all__ = [
     "PlanOptions",
     "Platform",
     "PlePolicy",
-    "choose_context",
     "kv_cache_bytes",
     "plan_memory",
     "safe_budget",

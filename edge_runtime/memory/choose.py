@@ -11,7 +11,7 @@ from ..units import format_bytes
 from .assemble import Model
 from .explain import explain, what_was_given_up
 from .kv_cache import can_hold
-from .plan import KvType, MemoryChoices, MemoryPlan, PlanOptions, Platform, PlePolicy
+from .plan import KvType, MemoryChoices, MemoryPlan, PlanOptions, PlePolicy
 
 DEFAULT_CONTEXT_TOKENS = 4096
 STREAMING_CONTEXT_TOKENS = 2048  # a context that small is worth streaming weights for
@@ -228,25 +228,3 @@ def _exceeded(
         budget_bytes=budget_bytes,
         minimum_bytes=plan.minimum_bytes,
     )
-
-
-def choose_context(
-    header: GgufHeader,
-    budget_bytes: int | None,
-    *,
-    context_tokens: int | None = None,
-    max_sequences: int = 1,
-    batch_tokens: int = 512,
-) -> MemoryPlan:
-    """For a runtime that can only make its context smaller: F16 cache, every weight mapped and counted."""
-    options = PlanOptions(
-        context_tokens=context_tokens,
-        kv_type=KvType.F16,
-        micro_batch_tokens=batch_tokens,
-        repack=False,
-        ple_policy=PlePolicy.RESIDENT,
-        max_sequences=max_sequences,
-        may_stream=False,
-        platform=Platform(can_repack=False, can_release=False),
-    )
-    return plan_memory(header, options, budget_bytes)

@@ -18,6 +18,7 @@ import numpy as np
 from ..gguf_header import GgufHeader, MetadataValue
 from ..gguf_types import GgmlType, TensorInfo
 from ..manifest import Manifest, ModelFile
+from .weights import EMBEDDING_TENSOR, PLE_TENSOR
 
 
 @dataclass(frozen=True)
@@ -94,9 +95,9 @@ def _ffn(shape: KnownShape, layer: int) -> int:
 
 def _tensors(shape: KnownShape, kind: GgmlType, size_bytes: int) -> tuple[TensorInfo, ...]:
     """All large matrices, each with its share of the file."""
-    sizes = {"token_embd.weight": (shape.hidden, shape.vocabulary)}
+    sizes = {EMBEDDING_TENSOR: (shape.hidden, shape.vocabulary)}
     if shape.ple:
-        sizes["per_layer_token_embd.weight"] = (shape.ple * shape.layers, shape.vocabulary)
+        sizes[PLE_TENSOR] = (shape.ple * shape.layers, shape.vocabulary)
     for layer in range(shape.layers):
         query, kv, ffn = shape.heads * shape.head, shape.kv_heads * shape.head, _ffn(shape, layer)
         matrices = {

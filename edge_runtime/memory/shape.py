@@ -12,6 +12,7 @@ import numpy as np
 
 from ..gguf_attention import sliding_layers
 from ..gguf_header import GgufHeader
+from .weights import EMBEDDING_TENSOR, PLE_TENSOR
 
 # Checked against llama.cpp's own dry runs. Others are planned from their tensor table.
 KNOWN_ARCHITECTURES = frozenset(
@@ -129,10 +130,10 @@ def _layers_with_cache(header: GgufHeader, layers: int) -> int:
 
 def _vocabulary_tokens(header: GgufHeader) -> int:
     """Rows of the embedding: what logits have, even where the tokenizer knows fewer."""
-    rows = (tensor.shape[1] for tensor in header.tensors if tensor.name == "token_embd.weight")
+    rows = (tensor.shape[1] for tensor in header.tensors if tensor.name == EMBEDDING_TENSOR)
     return next((row for row in rows), header.vocabulary_size) if header.tensors else header.vocabulary_size
 
 
 def _ple_width(header: GgufHeader, layers: int) -> int:
-    table = next((t for t in header.tensors if t.name == "per_layer_token_embd.weight"), None)
+    table = next((t for t in header.tensors if t.name == PLE_TENSOR), None)
     return table.shape[0] // layers if table and layers else 0

@@ -19,8 +19,8 @@ from .plan import Platform
 from .streaming import streamable_bytes
 
 PLE_TENSOR = "per_layer_token_embd.weight"
-_EMBEDDING_TENSOR = "token_embd.weight"
-_OUTPUT_TENSOR = "output.weight"
+EMBEDDING_TENSOR = "token_embd.weight"
+OUTPUT_TENSOR = "output.weight"
 # Rows are looked up in these, they are not multiplied with.
 _LOOKED_UP = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.")
 _NOT_MULTIPLIED = ("norm", "rope_freqs", "rope_factors", "conv1d", "ssm_a", "altup_correct_scale")
@@ -80,7 +80,7 @@ class WeightSizes:
 
 def weight_sizes(header: GgufHeader, platform: Platform, repack: bool) -> WeightSizes:
     names = {tensor.name for tensor in header.tensors}
-    tied = _OUTPUT_TENSOR not in names
+    tied = OUTPUT_TENSOR not in names
     ple = [tensor for tensor in header.tensors if tensor.name == PLE_TENSOR]
     can = repack and platform.can_repack
     body = [tensor for tensor in header.tensors if class_of(tensor) is WeightClass.BODY]
@@ -102,7 +102,7 @@ def class_of(tensor: TensorInfo) -> WeightClass:
         return WeightClass.PLE
     if tensor.name.startswith(_LOOKED_UP):
         return WeightClass.EMBEDDING
-    return WeightClass.OUTPUT if tensor.name == _OUTPUT_TENSOR else WeightClass.BODY
+    return WeightClass.OUTPUT if tensor.name == OUTPUT_TENSOR else WeightClass.BODY
 
 
 def is_repacked(tensor: TensorInfo, platform: Platform) -> bool:
@@ -137,7 +137,7 @@ def _looked_up(embedding: Sequence[TensorInfo], multiplied: bool) -> ClassBytes:
 
 def _tied_is_repacked(embedding: Sequence[TensorInfo], platform: Platform, can_repack: bool) -> bool:
     return can_repack and any(
-        tensor.name == _EMBEDDING_TENSOR and can_be_repacked(tensor, platform) for tensor in embedding
+        tensor.name == EMBEDDING_TENSOR and can_be_repacked(tensor, platform) for tensor in embedding
     )
 
 
@@ -145,5 +145,5 @@ def _tied_output(embedding: Sequence[TensorInfo], platform: Platform, can_repack
     if not _tied_is_repacked(embedding, platform, can_repack):
         return ClassBytes()
     return ClassBytes(
-        repacked_bytes=sum(tensor.size_bytes for tensor in embedding if tensor.name == _EMBEDDING_TENSOR)
+        repacked_bytes=sum(tensor.size_bytes for tensor in embedding if tensor.name == EMBEDDING_TENSOR)
     )

@@ -11,10 +11,9 @@ from ..gguf_header import GgufHeader
 from ..gguf_types import TensorInfo
 from ..memory import PlePolicy
 from ..memory.streaming import STREAMABLE_KINDS, block_bytes, block_range, split_name, streamable_kind
+from ..memory.weights import EMBEDDING_TENSOR, OUTPUT_TENSOR, PLE_TENSOR
 from .mapping import FileRange
 
-PLE_TENSOR = "per_layer_token_embd.weight"
-EMBEDDING_TENSOR = "token_embd.weight"
 # How far a pass has come is known to about a layer: some have more graph nodes than others.
 _MARGIN_LAYERS = 1.5
 
@@ -60,7 +59,7 @@ def plan_layout(
     """
     streamed = choose_streamed(header, streamed_bytes)
     gone = {tensor.name for tensor in streamed}
-    tied = all(tensor.name != "output.weight" for tensor in header.tensors)
+    tied = all(tensor.name != OUTPUT_TENSOR for tensor in header.tensors)
     repacked = {t.name for t in header.tensors if t.name not in gone | {PLE_TENSOR} and repack(t)}
     if streamed or not tied:  # tensors are named one by one then, and a table of rows has to stay as it is
         repacked.discard(EMBEDDING_TENSOR)

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ...errors import ConversionError, ModelNotFound
 from .config import Config, read_config
@@ -20,18 +14,9 @@ from .source_error import bad_tensor, damaged
 
 INDEX_NAME = "model.safetensors.index.json"
 _SHARD_NAME = re.compile(r"[^/\\\0]{1,200}\.safetensors")
-# How a stored number is held until it is converted; BF16 is the upper half of an F32.
-STORED_DTYPES: dict[str, np.dtype[Any]] = {
-    "BF16": np.dtype("<u2"),
-    "F16": np.dtype("<f2"),
-    "F32": np.dtype("<f4"),
-    "F64": np.dtype("<f8"),
-}
 
 
 class Checkpoint:
-    """Open while weights are read: the files are mapped, not loaded. Use it in a `with` block."""
-
     def __init__(self, folder: Path) -> None:
         """Raises ModelNotFound or ConversionError."""
         if not folder.is_dir():
@@ -44,40 +29,6 @@ class Checkpoint:
         self.folder = folder
         self.config: Config = read_config(folder)
         self.tensors: Mapping[str, StoredTensor] = _all_tensors(folder)
-        self._maps: dict[Path, mmap.mmap] = {}
-
-    def __enter__(self) -> Checkpoint:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._maps.clear()
-
-    def numbers(self, tensor: StoredTensor) -> NDArray[Any]:
-        """(elements,) mapped, in one of STORED_DTYPES. Raises ConversionError for other types."""
-        dtype = STORED_DTYPES.get(tensor.dtype)
-        if dtype is None:
-            raise bad_tensor(
-                tensor.path,
-                tensor.name,
-                f"is {tensor.dtype}; {', '.join(STORED_DTYPES)} can be converted",
-                hint="take the checkpoint before it was quantized",
-            )
-        if not tensor.size_bytes:
-            return np.empty(0, dtype)
-        if tensor.path not in self._maps:
-            self._maps[tensor.path] = _mapped(tensor.path)
-        count = tensor.size_bytes // dtype.itemsize
-        return np.frombuffer(self._maps[tensor.path], dtype, count, tensor.offset_bytes)
-
-
-def _mapped(path: Path) -> mmap.mmap:
-    try:
-        with path.open("rb") as handle:
-            return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
-        raise damaged(path, f"cannot be mapped: {error}") from error
 
 
 def _all_tensors(folder: Path) -> dict[str, StoredTensor]:

@@ -104,9 +104,11 @@ class Config:
 def read_config(folder: Path) -> Config:
     path = folder / "config.json"
     if not path.is_file():
+        is_adapter = (folder / "adapter_config.json").is_file()
+        checkpoint = "give the folder of a Hugging Face checkpoint: config.json, *.safetensors, a tokenizer"
         raise ConversionError(
             f"{folder} has no config.json",
-            hint="give the folder of a Hugging Face checkpoint: config.json, *.safetensors, a tokenizer",
+            hint="it holds an adapter: give it with --from-adapter" if is_adapter else checkpoint,
             path=str(folder),
         )
     return Config(path, read_object(path))

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import OptionInvalid
-from ...gguf_types import GgmlType, TensorInfo
+from ...gguf_types import GgmlType
 from ...progress import QUIET, Progress
-from ..synth.header_bytes import ALIGNMENT_BYTES, HeaderValue, header_bytes
+from ..gguf_writer import HeaderValue, check_output
 from .checkpoint import Checkpoint
 from .families import family_of
 from .families.family import Family
 from .families.parts import pooling_metadata
 from .general import general_metadata
-from .output_file import check_output, output_file
-from .weights import Filled, chunks, fill
+from .weights import fill
+from .written import Converted, write_filled
 
 # Name -> type of the matrices, and llama.cpp's number for such a file: include/llama.h, llama_ftype.
 TYPES = {
@@ -27,26 +25,6 @@ TYPES = {
     "q8_0": (GgmlType.Q8_0, 7),
     "q4_0": (GgmlType.Q4_0, 2),
 }
-
-
-@dataclass(frozen=True)
-class Converted:
-    path: Path
-    architecture: str  # GGUF's
-    type: str  # of TYPES
-    tensors: int
-    parameters: int
-    size_bytes: int  # of the whole file
-
-    def as_json(self) -> dict[str, object]:
-        return {
-            "path": str(self.path),
-            "architecture": self.architecture,
-            "type": self.type,
-            "tensors": self.tensors,
-            "parameters": self.parameters,
-            "size_bytes": self.size_bytes,
-        }
 
 
 def convert(
@@ -69,16 +47,15 @@ def convert(
     kind, file_type = _type_named(type)
     path = Path(path)
     check_output(path, force)
-    with Checkpoint(Path(folder)) as checkpoint:
-        family = family_of(checkpoint.config)
-        checkpoint.config = checkpoint.config.with_defaults(family.defaults)
-        filled = fill(checkpoint, family, kind)
-        parameters = sum(tensor.target.elements for tensor in filled)
-        placed = _place(filled)
-        header = header_bytes(_metadata(checkpoint, family, parameters, file_type), placed)
-        total_bytes = len(header) + placed[-1].offset_bytes + _padded(placed[-1].size_bytes)
-        _write(checkpoint, filled, header, path, total_bytes, force, progress)
-    return Converted(path, family.gguf_architecture, type, len(filled), parameters, total_bytes)
+    checkpoint = Checkpoint(Path(folder))
+    family = family_of(checkpoint.config)
+    checkpoint.config = checkpoint.config.with_defaults(family.defaults)
+    filled = fill(checkpoint, family, kind)
+    parameters = sum(tensor.target.elements for tensor in filled)
+    metadata = _metadata(checkpoint, family, parameters, file_type)
+    smaller = "a smaller file with --type q8_0 or q4_0"
+    size_bytes = write_filled(path, metadata, filled, force=force, smaller=smaller, progress=progress)
+    return Converted(path, family.gguf_architecture, type, len(filled), parameters, size_bytes)
 
 
 def _type_named(name: str) -> tuple[GgmlType, int]:
@@ -101,45 +78,9 @@ def _metadata(
     return {
         "general.architecture": family.gguf_architecture,
         "general.type": "model",
-        **general_metadata(checkpoint.folder, dict(config.raw), parameters),
+        **general_metadata(checkpoint.folder, config.raw, parameters),
         **{f"{family.gguf_architecture}.{key}": value for key, value in own.items()},
         "general.file_type": file_type,
         "general.quantization_version": 2,
         **family.tokenizer(checkpoint),
     }
-
-
-def _place(filled: Sequence[Filled]) -> list[TensorInfo]:
-    """Offsets count from the start of the data; dimensions in ggml's order, the row length first."""
-    infos: list[TensorInfo] = []
-    offset_bytes = 0
-    for tensor in filled:
-        shape = tuple(reversed(tensor.target.written_shape))
-        infos.append(TensorInfo(tensor.target.name, shape, tensor.kind, offset_bytes, tensor.size_bytes, 0))
-        offset_bytes += _padded(tensor.size_bytes)
-    return infos
-
-
-def _padded(size_bytes: int) -> int:
-    return size_bytes + -size_bytes % ALIGNMENT_BYTES
-
-
-def _write(
-    checkpoint: Checkpoint,
-    filled: Sequence[Filled],
-    header: bytes,
-    path: Path,
-    total_bytes: int,
-    force: bool,
-    progress: Progress,
-) -> None:
-    with output_file(path, total_bytes, force) as file, progress.bar(path.name, total_bytes, 0) as advance:
-        file.write(header)
-        advance(len(header))
-        for tensor in filled:
-            for chunk in chunks(checkpoint, tensor):
-                file.write(chunk)
-                advance(len(chunk))
-            padding = _padded(tensor.size_bytes) - tensor.size_bytes
-            file.write(bytes(padding))
-            advance(padding)

@@ -6,11 +6,13 @@ Source of the keys: llama.cpp gguf-py/gguf/metadata.py.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ...errors import ConversionError
-from ..synth.header_bytes import HeaderValue
+from ..gguf_writer import HeaderValue
+from ..size_label import size_label
 from .config import LARGEST_FRACTION
 from .json_file import read_object_if_there
 from .model_card import CardValue, read_card
@@ -35,15 +37,22 @@ _CARD_KEYS = {
     "license_name": "license.name",
     "license_link": "license.link",
 }
+_HUB_NAME = re.compile(r"\w[\w.-]*/[\w.-]+")
 _VERSION = re.compile(r"v\d+(\.\d+)*|\d.*")
 
 
-def general_metadata(folder: Path, config: dict[str, Any], parameters: int) -> dict[str, HeaderValue]:
-    """All keys that begin with `general.`, except for architecture and file type."""
+def general_metadata(
+    folder: Path, config: Mapping[str, Any], parameters: int | None
+) -> dict[str, HeaderValue]:
+    """All keys that begin with `general.`, except for architecture and file type.
+
+    `parameters` is None where the file has no size worth a name: an adapter's.
+    """
     card = read_card(folder / "README.md")
     metadata = _sampling(folder)
     metadata["general.name"] = _name(folder, config, card)
-    metadata["general.size_label"] = size_label(parameters)
+    if parameters is not None:
+        metadata["general.size_label"] = size_label(parameters)
     for key, name in _CARD_KEYS.items():
         if key in card:
             metadata[f"general.{name}"] = ",".join(_list(card[key]))
@@ -54,16 +63,6 @@ def general_metadata(folder: Path, config: dict[str, Any], parameters: int) -> d
         if items := [item.encode() for key in keys for item in _list(card.get(key))]:
             metadata[f"general.{name}"] = items
     return metadata
-
-
-def size_label(parameters: int) -> str:
-    """1,234,567,890 -> "1.2B"; two digits at least."""
-    scale, letter = next(
-        ((s, x) for s, x in ((1e12, "T"), (1e9, "B"), (1e6, "M")) if parameters > s), (1e3, "K")
-    )
-    shown = parameters / scale
-    digits = len(str(round(shown)).lstrip("0"))
-    return f"{shown:.{max(2 - digits, 0)}f}{letter}"
 
 
 def _sampling(folder: Path) -> dict[str, HeaderValue]:
@@ -83,7 +82,7 @@ def _sampling(folder: Path) -> dict[str, HeaderValue]:
     return metadata
 
 
-def _name(folder: Path, config: dict[str, Any], card: dict[str, CardValue]) -> str:
+def _name(folder: Path, config: Mapping[str, Any], card: dict[str, CardValue]) -> str:
     said = card.get("name") or card.get("model_name")
     if isinstance(said, str):
         return said
@@ -101,14 +100,18 @@ def title(name: str) -> str:
 
 
 def _origins(kind: str, names: list[str]) -> dict[str, HeaderValue]:
-    """Hugging Face names, `organization/name`, under general.base_model.0 and so on."""
+    """Hugging Face names, `organization/name`, under general.base_model.0 and so on.
+
+    PEFT writes a folder's path where it loaded the base model from one: nobody's business but its last part.
+    """
     if not names:
         return {}
     metadata: dict[str, HeaderValue] = {f"general.{kind}.count": len(names)}
     for number, name in enumerate(names):
-        organization, _, own = name.rpartition("/")
+        *before, own = re.split(r"[/\\]", name.rstrip("/\\"))
         metadata[f"general.{kind}.{number}.name"] = title(own)
-        if organization:
+        if _HUB_NAME.fullmatch(name):
+            organization = before[0]
             metadata[f"general.{kind}.{number}.organization"] = title(organization)
             metadata[f"general.{kind}.{number}.repo_url"] = f"https://huggingface.co/{name}"
     return metadata

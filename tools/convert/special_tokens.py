@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..synth.header_bytes import HeaderValue
+from ..gguf_writer import HeaderValue
 from .json_file import read_object_if_there
 from .source_error import damaged
 from .tokenizer_files import TokenizerFiles, token_text

@@ -14,6 +14,7 @@ class Change(Enum):
     NONE = "none"
     ADD_ONE = "add one"  # Gemma's norms count from 1 in a checkpoint, and from 0 in GGUF
     INTERLEAVE = "interleave"  # the halves of each head become pairs, as ggml's rotation wants them
+    TRANSPOSE = "transpose"
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,14 @@ class Target:
     zeros_if_missing: bool = False
     rows: int | None = None  # to be written, where it is not shape[0]: cut, or zeros added
     values: tuple[float, ...] = ()
+    factor: float = 1.0  # what every number is multiplied by
 
     @property
     def written_shape(self) -> tuple[int, ...]:
         """Of what is in the file: several sources make a first dimension of their own."""
         shape = self.shape if self.rows is None else (self.rows, *self.shape[1:])
+        if self.change is Change.TRANSPOSE:
+            shape = shape[::-1]
         return (len(self.sources), *shape) if len(self.sources) > 1 else shape
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..synth.header_bytes import HeaderValue
+from ..gguf_writer import HeaderValue
 from .json_file import read_object_if_there
 from .pre_tokenizer import pre_tokenizer_name
 from .sentencepiece_file import PieceType, read_pieces

@@ -10,8 +10,9 @@ from ...catalog import locate
 from ...errors import ModelUnsupported
 from ...gguf_header import GgufHeader, read_header
 from ...gguf_types import TensorInfo
+from ...llama_backend.weight_codec import check_codec
 from ...progress import QUIET, Advance, Progress
-from ..dequantize import dequantize, import_gguf
+from ..dequantize import dequantize
 from ..tensor_data import read_pieces
 from .difference import Difference, TensorChange
 from .errors import ErrorSums
@@ -21,10 +22,10 @@ from .metadata import metadata_changes
 def diff_models(a: str | Path, b: str | Path, progress: Progress = QUIET) -> Difference:
     """Names or GGUF files; A is the reference. Bytes are compared first, weights where those differ.
 
-    Raises ModelNotFound, ModelFileInvalid, ModelUnsupported; EngineUnavailable when the
-    package `gguf` is not installed.
+    Raises ModelNotFound, ModelFileInvalid, ModelUnsupported; EngineUnavailable when
+    llama.cpp, whose functions turn weights into numbers, is not here.
     """
-    import_gguf()  # now, not after gigabytes
+    check_codec()  # now, not after gigabytes
     first, second = read_header(locate(a).path), read_header(locate(b).path)
     changes, equal = _tensor_changes(first, second, progress)
     changes.sort(key=lambda change: change.badness, reverse=True)

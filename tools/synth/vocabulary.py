@@ -11,7 +11,7 @@ from ...catalog import locate
 from ...errors import ModelUnsupported
 from ...gguf_header import GgufHeader, read_header
 from ...gguf_types import GgufStringArray
-from .header_bytes import HeaderValue
+from ..gguf_writer import HeaderValue
 
 DEFAULT_TOKENIZER = "gemma-3-270m"  # small, and all of Gemma's 262,144 tokens
 

@@ -50,7 +50,7 @@ _UE4M3 = _Float("u1", 0, 0xFF)
 @dataclass(frozen=True)
 class _Layout:
     number: _Float
-    places: tuple[int, ...] = (0,)  # bytes from the start of a block
+    places: tuple[int, ...] = (0,)  # bytes from the start of a block; one number right behind the other
 
 
 _IQ1_M_SCALES = 48  # 4 words; the upper 4 bits of each make the scale
@@ -126,12 +126,10 @@ def _bits(piece: NDArray[np.uint8], kind: GgmlType, layout: _Layout) -> NDArray[
     """(blocks, places) the numbers of each block, as unsigned integers."""
     if kind is GgmlType.IQ1_M:
         return _iq1_m_scales(piece.reshape(-1, kind.block_bytes))
-    size = np.dtype(layout.number.dtype).itemsize
-    if size == kind.block_bytes:
-        return piece.view(layout.number.dtype).reshape(-1, 1)
-    blocks = piece.reshape(-1, kind.block_bytes)
-    columns = [np.ascontiguousarray(blocks[:, at : at + size]) for at in layout.places]
-    return np.concatenate([column.view(layout.number.dtype) for column in columns], axis=1)
+    dtype = np.dtype(layout.number.dtype)
+    shape, strides = (len(piece) // kind.block_bytes, len(layout.places)), (kind.block_bytes, dtype.itemsize)
+    bits: NDArray[np.generic] = np.ndarray(shape, dtype, piece.data, offset=layout.places[0], strides=strides)
+    return bits
 
 
 def _iq1_m_scales(blocks: NDArray[np.uint8]) -> NDArray[np.generic]:

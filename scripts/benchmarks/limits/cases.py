@@ -68,7 +68,7 @@ CASES = (
         note="context, cache and micro-batch as planned",
     ),
     Case("g4e2b-2.0GB", Kind.SPEED, "g4e2b-q4_0.gguf", 2 * _GB, goals=(_decode(0.95),)),
-    Case("e4b-3.0GB", Kind.SPEED, "e4b-q4_0.gguf", 3 * _GB, goals=(_decode(0.95),), most_repetitions=3),
+    Case("e4b-3.0GB", Kind.SPEED, "e4b-q4_0.gguf", 3 * _GB, goals=(_decode(0.95),)),
     Case(
         "g4e4b-min",
         Kind.SPEED,
@@ -76,7 +76,6 @@ CASES = (
         goals=(_decode(0.95),),
         task={"context_tokens": None},
         note="the smallest budget at which the plan promises full speed",
-        most_repetitions=3,
     ),
     Case(
         "e2b-90%",
@@ -86,7 +85,6 @@ CASES = (
         goals=(_decode(4.0),),
         task={"context_tokens": None, "answer_tokens": 32},
         note="against the same choices, left to the kernel; 32 tokens, for they take minutes there",
-        most_repetitions=2,
     ),
     Case(
         "e2b-80%",
@@ -96,7 +94,6 @@ CASES = (
         goals=(_decode(4.0),),
         task={"context_tokens": None, "answer_tokens": 32},
         note="against the same choices, left to the kernel; 32 tokens, for they take minutes there",
-        most_repetitions=2,
     ),
     Case(
         "residency",

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ..table import Row
-from .cases import Case, Kind
-from .figures import Figures, Run, held_bytes, side_runs
+from .cases import CASES, Case, Kind, cases_named
+from .figures import Figures, Run, goal_rows, held_bytes, side_runs
 from .sides import OURS
 
 _SPEED_COLUMNS = (
-    "case | limit | prefill tok/s | {other} | ratio | decode tok/s | {other} | ratio | re-read a token"
-    " | most charged | OOM kills | goals"
+    "case | limit | runs | prefill tok/s | {other} | ratio | decode tok/s | {other} | ratio"
+    " | re-read a token | most charged | OOM kills | goals"
 )
 _COLUMNS = {
     Kind.SPEED: _SPEED_COLUMNS.format(other="unlimited"),
@@ -27,7 +27,7 @@ _COLUMNS = {
     Kind.SOAK: "case | limit | at a tenth | at the end | change | most charged | OOM kills | goals",
 }
 _RUN_COLUMNS = (
-    "case | side | # | load s | prefill tok/s | decode tok/s | median | with warm-up | slowest token s"
+    "case | side | # | when | load s | prefill tok/s | decode tok/s | median | with warm-up | slowest token s"
     " | read a token | faults a token | peak loading | peak after | end | most charged | refaults | note"
 )
 _HOW = """\
@@ -55,6 +55,14 @@ class CaseReport:
         missed = [f"{_found(row)} {row.goal}" for row in self.goals if not row.good]
         return "**missed**: " + ", ".join(missed) if missed else "met"
 
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> CaseReport:
+        """What as_json gave; goals are looked at anew. Raises KeyError for a case that is no more."""
+        (case,) = cases_named(found["name"])
+        figures = {name: math.nan if value is None else value for name, value in found["figures"].items()}
+        goals = [] if found["skipped"] else goal_rows(case, figures)
+        return cls(case, found["limit_bytes"], found["runs"], figures, goals, found["skipped"])
+
     def as_json(self) -> dict[str, Any]:
         return {
             "name": self.case.name,
@@ -70,13 +78,21 @@ class CaseReport:
 class Report:
     machine: str
     command: Sequence[str]
-    repetitions: int
     quick: bool
     cases: list[CaseReport] = field(default_factory=list)
     date: str = field(default_factory=lambda: datetime.now().strftime("%Y-%m-%d %H:%M"))
 
-    def add(self, case: CaseReport) -> None:
-        self.cases.append(case)
+    def add(self, new: CaseReport) -> None:
+        """In place of the same case of an earlier run; the order is that of CASES."""
+        order = {case.name: place for place, case in enumerate(CASES)}
+        others = [case for case in self.cases if case.case.name != new.case.name]
+        self.cases = sorted([*others, new], key=lambda report: order.get(report.case.name, len(order)))
+
+    def add_earlier(self, path: Path) -> None:
+        """The cases of a report that was written before, if there is one."""
+        path = path.with_suffix(".json")
+        for found in json.loads(path.read_text(encoding="utf-8"))["cases"] if path.exists() else ():
+            self.add(CaseReport.from_json(found))
 
     @property
     def good(self) -> bool:
@@ -102,7 +118,7 @@ class Report:
         quick = "\nA rehearsal with few tokens (--quick): the figures mean little.\n" if self.quick else ""
         runs = [_run_row(case, run) for case in self.cases for run in case.runs]
         return (
-            f"# Memory under a hard limit\n\n{self.machine}  \n{self.date}, {self.repetitions} repetitions:"
+            f"# Memory under a hard limit\n\n{self.machine}  \n{self.date}, last command:"
             f" `{shlex.join(self.command)}`\n{quick}\n{_HOW}\n\n{self.tables()}\n\n## Every run\n\n"
             f"<details><summary>{len(runs)} runs</summary>\n\n{_table(_RUN_COLUMNS, runs)}\n\n</details>\n"
         )
@@ -134,7 +150,7 @@ def _case_rows(report: CaseReport) -> list[list[str]]:
 
 def _speed_row(report: CaseReport) -> list[str]:
     found = report.figures
-    cells = [report.case.name, _mb(report.limit_bytes)]
+    cells = [report.case.name, _mb(report.limit_bytes), str(len(side_runs(report.runs, OURS)))]
     for kind in ("prefill", "decode"):
         name = f"{kind}_tokens_per_s"
         cells += [_number(found.get(key)) for key in (name, f"baseline_{name}", f"{kind}_ratio")]
@@ -146,7 +162,7 @@ def _stock_rows(report: CaseReport) -> list[list[str]]:
     """llama.cpp's first run under the same limit, for comparison; all of them are in the second table."""
     rows = []
     for run in side_runs(report.runs, "stock")[:1]:
-        cells = [f"{report.case.name}, stock", _mb(report.limit_bytes)]
+        cells = [f"{report.case.name}, stock", _mb(report.limit_bytes), "1"]
         for kind in ("prefill", "decode"):
             cells += [_number(run.get(f"{kind}_tokens_per_s")), "", ""]
         cells += [_kb(run.get("read_bytes_per_token")), _mb(run["group"]["peak_bytes"])]
@@ -181,6 +197,7 @@ def _run_row(report: CaseReport, run: Run) -> list[str]:
         report.case.name,
         run["side"],
         str(run["repetition"]),
+        run["when"],
         _number(run.get("load_s")),
         _number(run.get("prefill_tokens_per_s")),
         *[_number(run.get(f"decode{which}_tokens_per_s")) for which in speeds],

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from edge_runtime.errors import EdgeRuntimeError
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--limit", action="append", default=[], metavar="NAME=SIZE", help="another limit for a case"
     )
+    parser.add_argument(
+        "--add", action="store_true", help="to the report that is there: keep its other cases"
+    )
     parser.add_argument("--stock", action="store_true", help="llama.cpp's own defaults too")
     parser.add_argument("--quick", action="store_true", help="one repetition of few tokens: a rehearsal")
     parser.add_argument("--out", type=Path, default=_DEFAULT_OUT, metavar="FILE")
@@ -58,7 +62,9 @@ def run(args: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
         return 0
     repetitions = 1 if args.quick else args.repetitions
     settings = Settings(args.models, repetitions, args.stock, args.quick, limits)
-    report = Report(machine_line(args.models), _command(), repetitions, args.quick)
+    report = Report(machine_line(args.models), _command(), args.quick)
+    if args.add:
+        report.add_earlier(args.out)
     for case in cases:
         report.add(_run_case(case, settings))
         report.write(args.out)
@@ -124,6 +130,7 @@ def _alternate(sides: list[Side], file: Path, repetitions: int) -> list[Run]:
 
 
 def _run_side(side: Side, file: Path, repetition: int) -> Run:
+    when = datetime.now().strftime("%Y-%m-%d %H:%M")
     found = run_once(side.task, file, side.limit_bytes)
     print(f"  {repetition} {side.name}: {describe(found)}", file=sys.stderr, flush=True)
-    return found | {"side": side.name, "repetition": repetition}
+    return found | {"side": side.name, "repetition": repetition, "when": when}

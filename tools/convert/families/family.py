@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...synth.header_bytes import HeaderValue
+from ...gguf_writer import HeaderValue
 from ..checkpoint import Checkpoint
 from ..config import Config
 from ..target import Target

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ...synth.header_bytes import HeaderValue
+from ...gguf_writer import HeaderValue
 from ..checkpoint import Checkpoint
 from ..config import Config
 from ..target import Target

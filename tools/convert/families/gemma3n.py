@@ -12,7 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from ...synth.header_bytes import HeaderValue
+from ...gguf_writer import HeaderValue
 from ..config import Config
 from ..target import Target, copied
 from .family import Family

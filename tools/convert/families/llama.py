@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ...synth.header_bytes import HeaderValue
+from ...gguf_writer import HeaderValue
 from ..checkpoint import Checkpoint
 from ..config import Config
 from ..json_file import read_object_if_there

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from ...synth.header_bytes import HeaderValue
+from ...gguf_writer import HeaderValue
 from ..checkpoint import Checkpoint
 from ..config import Config
 from ..json_file import read_object_if_there

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,15 @@ from ...gguf_types import NUMBER_DTYPES, GgufStringArray, GgufValueType, TensorI
 
 ALIGNMENT_BYTES = 32  # GGUF's default: where each tensor's data may begin
 
-HeaderValue = bool | int | float | str | Sequence[object] | NDArray[np.generic] | GgufStringArray
+
+@dataclass(frozen=True)
+class RawValue:
+    """A value as it stands in a file, its type before it: for types that Python does not tell apart."""
+
+    content: bytes
+
+
+HeaderValue = bool | int | float | str | Sequence[object] | NDArray[np.generic] | GgufStringArray | RawValue
 
 
 def header_bytes(metadata: Mapping[str, HeaderValue], tensors: Sequence[TensorInfo]) -> bytes:
@@ -44,6 +53,8 @@ def _value(value: HeaderValue) -> bytes:
         return _number(GgufValueType.FLOAT32, "f", value)
     if isinstance(value, str):
         return struct.pack("<I", GgufValueType.STRING) + _string(value.encode())
+    if isinstance(value, RawValue):
+        return value.content
     if isinstance(value, GgufStringArray):
         return _strings(value.iter_bytes(), len(value))
     return _array(value)

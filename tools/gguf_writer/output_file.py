@@ -29,12 +29,15 @@ def check_output(path: Path, force: bool) -> None:
 
 
 @contextmanager
-def output_file(path: Path, total_bytes: int, force: bool) -> Iterator[BinaryIO]:
-    """Raises StorageFull or OptionInvalid; whatever ends the block early leaves nothing behind."""
+def output_file(path: Path, total_bytes: int, *, force: bool, smaller: str) -> Iterator[BinaryIO]:
+    """A file to write `total_bytes` to; `smaller` says what would need less, for a full disk's hint.
+
+    Raises StorageFull or OptionInvalid; whatever ends the block early leaves nothing behind.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         if total_bytes > shutil.disk_usage(path.absolute().parent).free:
-            raise _full(path, total_bytes)
+            raise _full(path, total_bytes, smaller)
         with partial.open("wb", buffering=1 << 20) as file:
             yield file
             file.flush()
@@ -44,24 +47,25 @@ def output_file(path: Path, total_bytes: int, force: bool) -> Iterator[BinaryIO]
     except OSError as error:
         if isinstance(error, EdgeRuntimeError):
             raise
-        raise _full(path, total_bytes) if error.errno in _NO_ROOM else _cannot_write(path, error) from error
+        full = error.errno in _NO_ROOM
+        raise _full(path, total_bytes, smaller) if full else cannot_write(path, error) from error
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _full(path: Path, needed_bytes: int) -> StorageFull:
+def _full(path: Path, needed_bytes: int, smaller: str) -> StorageFull:
     folder = path.absolute().parent
     free_bytes = shutil.disk_usage(folder).free
     return StorageFull(
         f"no room in {folder}: {format_bytes(needed_bytes)} needed, {format_bytes(free_bytes)} free",
-        hint="write to a larger disk, or a smaller file with --type q8_0 or q4_0",
+        hint=f"write to a larger disk, or {smaller}",
         needed_bytes=needed_bytes,
         free_bytes=free_bytes,
         path=str(folder),
     )
 
 
-def _cannot_write(path: Path, error: OSError) -> OptionInvalid:
+def cannot_write(path: Path, error: OSError) -> OptionInvalid:
     return OptionInvalid(
         f"cannot write {path}: {error.strerror}",
         hint="name a file in a folder that exists and that you may write to",

@@ -1,0 +1,31 @@
+"""What all pictures have in common. No window, no global state. Needs matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+INK, PALE_INK = "#22262b", "#6b7280"
+_DPI = 200  # shown at half the size, sharp on a dense screen
+
+
+def new_figure(size_inches: tuple[float, float], title: str, subtitle: str) -> Any:
+    """White, with a title; lines are as far from the upper edge as in a picture 4 inches high."""
+    figure = Figure(figsize=size_inches, dpi=_DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    inch = 1 / size_inches[1]
+    figure.text(0.02, 1 - 0.22 * inch, title, fontsize=12.5, fontweight="bold", color=INK, va="center")
+    figure.text(0.02, 1 - 0.46 * inch, subtitle, fontsize=9.5, color=PALE_INK, va="center")
+    return figure
+
+
+def save(figure: Any, path: Path) -> None:
+    figure.savefig(path, format=path.suffix[1:].lower(), dpi=_DPI)
+
+
+def text_box(axes: Any, text: Any) -> Any:
+    """Where a text is, in pixels."""
+    return text.get_window_extent(axes.figure.canvas.get_renderer())

@@ -1,0 +1,55 @@
+"""The new file: what it holds, and writing it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from ...progress import Progress
+from ..gguf_writer import HeaderValue, NewTensor, write_gguf
+from .chunks import chunks
+from .stored_numbers import StoredNumbers
+from .weights import Filled
+
+
+@dataclass(frozen=True)
+class Converted:
+    path: Path
+    architecture: str  # GGUF's
+    type: str  # of TYPES
+    tensors: int
+    parameters: int
+    size_bytes: int  # of the whole file
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "path": str(self.path),
+            "architecture": self.architecture,
+            "type": self.type,
+            "tensors": self.tensors,
+            "parameters": self.parameters,
+            "size_bytes": self.size_bytes,
+        }
+
+
+def write_filled(
+    path: Path,
+    metadata: Mapping[str, HeaderValue],
+    filled: Sequence[Filled],
+    *,
+    force: bool,
+    smaller: str,
+    progress: Progress,
+) -> int:
+    """Write the file and return its size in bytes: see write_gguf. Raises ConversionError besides."""
+    with StoredNumbers() as numbers:
+        tensors = [_tensor(numbers, tensor) for tensor in filled]
+        return write_gguf(path, metadata, tensors, force=force, smaller=smaller, progress=progress)
+
+
+def _tensor(numbers: StoredNumbers, filled: Filled) -> NewTensor:
+    """With its dimensions in ggml's order, the row length first."""
+    shape = tuple(reversed(filled.target.written_shape))
+    return NewTensor(filled.target.name, shape, filled.kind, partial(chunks, numbers, filled))
