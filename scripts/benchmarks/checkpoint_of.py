@@ -128,8 +128,9 @@ def _weights(header: GgufHeader, tensor: TensorInfo) -> NDArray[np.float32]:
         return weights
     # ggml turns neighbours, a checkpoint the numbers half a head apart.
     count: Any = header.hyperparameter(heads)
-    pairs = weights.reshape(count, -1, 2, weights.shape[1])  # (heads, half a head, 2, columns)
-    return pairs.swapaxes(1, 2).reshape(weights.shape)
+    pairs = weights.reshape(count, -1, 2, tensor.shape[0])  # (heads, half a head, 2, columns)
+    halves: NDArray[np.float32] = pairs.swapaxes(1, 2).reshape(weights.shape)
+    return halves
 
 
 def _numbers(header: GgufHeader, tensor: TensorInfo) -> Iterator[NDArray[np.float32]]:
