@@ -1,6 +1,7 @@
 """How long `convert` takes and what it holds in memory, next to `cp` and a cast of the same numbers.
 
-    scripts/bench_convert.sh [--scale S] [--repeat N] [--types TYPE,...] [--keep] [--folder DIR] [--report FILE]
+    scripts/bench_convert.sh [--scale S] [--repeat N] [--types TYPE,...] [--keep] [--folder DIR]
+                             [--report FILE]
 
 A checkpoint of Gemma 3n E2B's shape (9 GB, BF16, three shards) is made first and deleted at the end, unless
 --keep. Needs 20 GB of disk, and at --scale 0.1 a tenth of it. Exit status: 0 every goal met, 1 not, 2 usage.
@@ -139,10 +140,11 @@ def report(rows: list[Row], times: Times, source_bytes: int, command: Sequence[s
     date = datetime.now().strftime("%Y-%m-%d %H:%M")
     copy_s, bare_s, cast_s = map(statistics.median, (times.copy_s, times.copy_without_sync_s, times.cast_s))
     missed = sum(not row.good for row in rows)
+    verdict = f"**{missed} goals missed.**" if missed else "Every goal is met."
     return (
         f"# Converting a large checkpoint\n\n{describe_machine()}  \n{date}: `{shlex.join(command)}`\n\n"
-        f"{_HOW}\n\n{source_bytes / 1e9:.2f} GB of weights; cp took {bare_s:.1f} s and {copy_s:.1f} s with sync, "
-        f"the cast {cast_s:.1f} s. {'Every goal is met.' if not missed else f'**{missed} goals missed.**'}\n\n"
+        f"{_HOW}\n\n{source_bytes / 1e9:.2f} GB of weights; cp took {bare_s:.1f} s and {copy_s:.1f} s "
+        f"with sync, the cast {cast_s:.1f} s. {verdict}\n\n"
         f"```\n{format_table(rows)}\n```\n"
     )
 
