@@ -61,20 +61,34 @@ def test_another_thread_may_abort(kind: type[FlagSignal | CountingSignal]) -> No
 def test_calls_are_counted_as_a_part_of_the_pass_before() -> None:
     signal = CountingSignal()
     signal.arm()
-    assert ask(signal, 40) == [False] * 40
+    assert ask(signal, 44) == [False] * 44
     assert signal.position == 0  # nobody knows yet how many there will be
     signal.arm()
     assert signal.position == 1
     ask(signal, 10)
-    assert signal.position == 1.25
-    ask(signal, 30)
+    assert signal.position == 1.25  # of 40: the last four need no layer's weights
+    ask(signal, 29)
+    assert signal.position == 1.975
+    ask(signal, 1)
     assert signal.position == 2
-    ask(signal, 5)  # a longer pass than the one before
+    ask(signal, 9)  # a longer pass than the one before
     assert signal.position == 2
     signal.arm()
     assert signal.position == 2
     ask(signal, 9)
-    assert signal.position == 2.2  # the last pass had 45
+    assert signal.position == 2.2  # the last pass had 49
+
+
+@linux_only
+def test_a_pass_of_hardly_any_nodes_divides_by_something() -> None:
+    signal = CountingSignal()
+    for nodes in (1, 2, 4, 5):
+        signal.arm()
+        ask(signal, nodes)
+    signal.arm()
+    assert signal.position == 4
+    ask(signal)
+    assert signal.position == 5
 
 
 @linux_only
@@ -96,7 +110,7 @@ def test_an_aborted_pass_does_not_count() -> None:
     signal = CountingSignal()
     for _ in range(2):
         signal.arm()
-        ask(signal, 20)
+        ask(signal, 24)
     signal.abort()
     assert ask(signal) == [True]
     assert signal.position == 2  # as far as anybody can be

@@ -142,7 +142,7 @@ def test_per_layer_embeddings_are_on_flash_unless_asked_for() -> None:
     assert asked.choices.ple_policy is PlePolicy.RESIDENT
     assert asked.part_bytes("per-layer embeddings") > 32 * MB and asked.total_bytes > whole.total_bytes
     tightest = plan_memory(WITH_PLE, None, whole.minimum_bytes)
-    assert tightest.choices.ple_cache_bytes == 16 * MB
+    assert tightest.choices.ple_cache_bytes == 4 * MB
 
 
 def test_where_no_page_can_be_released_nothing_is_streamed_or_capped() -> None:

@@ -47,6 +47,9 @@ class CountingSignal:
     """
 
     _LARGEST = 2**31 - 1  # SEM_VALUE_MAX
+    # Output matrix, and the scale, tanh, scale of a soft cap: with fewer nodes to go, or the norm
+    # before them, no layer's weights are needed any more.
+    _NODES_BEHIND_THE_LAYERS = 4
 
     def __init__(self) -> None:
         """Raises OSError where the C library has no unnamed semaphores (macOS, Windows)."""
@@ -78,9 +81,13 @@ class CountingSignal:
         """Passes done since the beginning, the running one's part included; any thread may ask.
 
         Nodes stand for time and for layers: right to about a layer. Until the first
-        pass is over nobody knows how many there are: it counts as just begun.
+        pass is over nobody knows how many there are: it counts as just begun. With the
+        last layer a pass counts as done: the output matrix, a third of Gemma 3n E2B's
+        time, is when the next pass's first weights are read.
         """
-        part = self._count() / self._nodes_of_a_pass if self._nodes_of_a_pass else 0.0
+        if not self._nodes_of_a_pass:
+            return float(self._passes)
+        part = self._count() / max(self._nodes_of_a_pass - self._NODES_BEHIND_THE_LAYERS, 1)
         return self._passes + min(part, 1.0)
 
     def _count(self) -> int:

@@ -22,7 +22,9 @@ _MICRO_BATCHES = (512, 256, 128, 64)
 # than with 256; Gemma 3n E2B, whose buffers are 108 MB then, just as fast with 128 (2-core Xeon).
 _DEFAULT_BUFFER_BYTES, _LEAST_DEFAULT_MICRO_BATCH = 32_000_000, 128
 # 4096 tokens of prose have some 1,200 different ones: 15 MB of rows, in pages, for Gemma 3n and 4.
-PLE_CACHE_BYTES, LEAST_PLE_CACHE_BYTES = 32_000_000, 16_000_000
+# The least, 340 tokens' rows, is for budgets that stream weights: a token reads 12 KB of rows
+# again then at most, but all of the weights that the cache leaves no place for.
+PLE_CACHE_BYTES, LEAST_PLE_CACHE_BYTES = 32_000_000, 4_000_000
 _MEGABYTE = 1_000_000
 
 

@@ -26,6 +26,7 @@ from edge_runtime.gguf_header import GgufHeader, read_header
 from edge_runtime.gguf_types import TensorInfo
 from edge_runtime.llama_backend import LlamaBackend, repack_type
 from edge_runtime.memory import KvType, PlanOptions, plan_memory, this_platform
+from edge_runtime.memory.choose import LEAST_PLE_CACHE_BYTES
 from edge_runtime.probe import probe_result
 from edge_runtime.process_memory import resident_kinds
 from edge_runtime.records import FinishReason
@@ -113,7 +114,8 @@ def streaming_budget(header: GgufHeader) -> int:
         platform=this_platform(),
     )
     full = plan_memory(header, options, None)
-    return full.total_bytes - full.choices.ple_cache_bytes // 2 - 5 * MB  # half of that cache goes first
+    saved_bytes = full.choices.ple_cache_bytes - LEAST_PLE_CACHE_BYTES  # what goes first
+    return full.total_bytes - saved_bytes - 5 * MB
 
 
 def open_streaming(header: GgufHeader) -> Runtime:
