@@ -212,7 +212,7 @@ def _audio_problems(audio: AudioFinding) -> Iterator[Problem]:
     install = (
         "sudo apt install libportaudio2 (Debian), or brew install portaudio (macOS)"
         if portaudio
-        else "pip install 'edge-runtime[audio]'"
+        else "pip install 'edge-runtime[speech]'"
     )
     text = f"microphone and loudspeaker cannot be used: {audio.error}"
     yield Problem(Part.AUDIO, False, text, f"only needed for speech: {install}")

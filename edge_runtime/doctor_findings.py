@@ -22,7 +22,7 @@ from . import __version__
 from .catalog import DEFAULT_MODEL, find_file
 from .device import read_device
 from .doctor import AudioFinding, EngineFinding, Findings, StoredModel, StoreFinding
-from .errors import EdgeRuntimeError, EngineUnavailable
+from .errors import AudioDeviceUnavailable, EdgeRuntimeError, EngineUnavailable
 from .store import model_folder, store_folder, stored_names
 
 if TYPE_CHECKING:
@@ -157,17 +157,15 @@ def find_audio() -> AudioFinding:
 
 def describe_audio() -> dict[str, Any]:
     """In the child, because PortAudio and ALSA write to stderr as they like."""
-    try:
-        import sounddevice
+    from .audio import list_devices
 
-        devices = list(sounddevice.query_devices())
-    except (ImportError, OSError) as error:  # the module, or PortAudio under it
+    try:
+        devices = list_devices()
+    except AudioDeviceUnavailable as error:
         return {"found": None, "error": str(error)}
-    names = {
-        kind: [str(device["name"]) for device in devices if device[f"max_{kind[:-1]}_channels"] > 0]
-        for kind in ("inputs", "outputs")
-    }
-    return {"found": names, "error": ""}
+    inputs = [device.name for device in devices if device.input_channels]
+    outputs = [device.name for device in devices if device.output_channels]
+    return {"found": {"inputs": inputs, "outputs": outputs}, "error": ""}
 
 
 # --- the child -----------------------------------------------------------------------

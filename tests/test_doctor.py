@@ -160,7 +160,7 @@ def test_problem_that_blocks(findings: Findings, part: Part, text: str, hint: st
         ),
         pytest.param(
             with_part("audio", error="No module named 'sounddevice'"),
-            *("sounddevice", "pip install 'edge-runtime[audio]'"),
+            *("sounddevice", "pip install 'edge-runtime[speech]'"),
             id="no sounddevice",
         ),
         pytest.param(

@@ -20,13 +20,13 @@ PACKAGE = Path(edge_runtime.__file__).parent
 # From the bottom up: a module imports only from its own row or a lower one. A folder
 # with __init__.py counts as one module here.
 ROWS = {
-    "values": "errors units records progress gguf_*",
+    "values": "errors units records languages progress display_text gguf_*",
     "decisions": "memory ple catalog manifest store model_lock inventory partial_file"
-    " device cgroup process_memory",
-    "work": "prompt template_sandbox sealed_state audio vad engine backend llama_backend probe residency"
-    " probe_model pull* download tools",
-    "flows": "runtime opening async_runtime stream chat history state_files report speech bench measure*"
-    " doctor* openai_schema",
+    " device cgroup process_memory transcript",
+    "work": "prompt template_sandbox sealed_state audio vad recognizer onnx_session whisper captions engine"
+    " backend llama_backend probe residency probe_model pull* download tools",
+    "flows": "runtime opening async_runtime stream chat history state_files report listening speech*"
+    " translation bench* measure* doctor* openai_schema",
     "doors": "cli server __main__",
 }
 FRONT = "__init__"  # the package's face: loads anything, but only when a name is asked for

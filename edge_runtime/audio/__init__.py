@@ -1,0 +1,35 @@
+"""Where sound comes from: files, raw samples on standard input, microphones.
+
+Every source is iterated for blocks of mono sound at 16 kHz, whatever rate and channels it
+has itself. The libraries that read files, resample and record are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from .block import SPEECH_RATE_HZ, AudioBlock, AudioSource, Samples, mix_to_mono
+from .capture_ring import CaptureRing
+from .devices import AudioDevice, find_input, list_devices
+from .files import AudioFile
+from .microphone import CaptureOptions, Microphone
+from .pcm import PcmFormat, PcmStream
+from .resampler import Resampler
+from .speech_blocks import SpeechBlocks
+
+__all__ = [
+    "SPEECH_RATE_HZ",
+    "AudioBlock",
+    "AudioDevice",
+    "AudioFile",
+    "AudioSource",
+    "CaptureOptions",
+    "CaptureRing",
+    "Microphone",
+    "PcmFormat",
+    "PcmStream",
+    "Resampler",
+    "Samples",
+    "SpeechBlocks",
+    "find_input",
+    "list_devices",
+    "mix_to_mono",
+]
