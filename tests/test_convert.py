@@ -34,7 +34,7 @@ from edge_runtime.errors import ConversionError
 from edge_runtime.gguf_check import check_header
 from edge_runtime.gguf_header import read_header
 from edge_runtime.gguf_types import GgmlType
-from edge_runtime.tools.convert import TYPES, chunks, convert
+from edge_runtime.tools.convert import TYPES, chunks, convert, encode
 from edge_runtime.tools.convert.families.gemma3n import _deviations
 
 
@@ -109,6 +109,7 @@ def test_the_size_of_a_chunk_changes_nothing(
 ) -> None:
     whole = convert(llama, tmp_path / "one.gguf", kind).path.read_bytes()
     monkeypatch.setattr(chunks, "_CHUNK_ELEMENTS", 96)
+    monkeypatch.setattr(encode, "_PART_ELEMENTS", 64)
     assert convert(llama, tmp_path / "many.gguf", kind).path.read_bytes() == whole
 
 

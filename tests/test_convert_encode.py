@@ -55,7 +55,7 @@ def test_every_number_half_way_between_two_steps_is_rounded_as_gguf_py_does(kind
 
 @pytest.mark.parametrize("kind", [GgmlType.BF16, GgmlType.F16, GgmlType.F32, GgmlType.Q8_0, GgmlType.Q4_0])
 def test_an_encoder_that_was_used_before_makes_the_same(kind: GgmlType, rng: np.random.Generator) -> None:
-    encoder = Encoder(kind, 96)
+    encoder = Encoder(kind)
     for count in (96, 32, 64):
         stored = rng.standard_normal(count).astype("<f8")
         assert bytes(encoder.encode(stored, "F64")) == bytes(quantized(stored.astype(np.float32), kind))

@@ -5,77 +5,47 @@ Files are read back with llama.cpp's own Python package, and the right slices wo
 
 from __future__ import annotations
 
-import json
 import shutil
 import struct
-import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import gguf
 import numpy as np
 import pytest
 from builders import gguf_bytes, tiny_llama_gguf
-from numpy.typing import NDArray
+from slice_models import (
+    BOOL,
+    E2B_LAYERS,
+    INT32,
+    MIXED,
+    NAMES,
+    Q4_0,
+    STRING,
+    TOKENS,
+    UINT16,
+    UINT64,
+    Arrays,
+    assert_same,
+    gemma_3n,
+    metadata,
+    pieces,
+    raw,
+    rewritten,
+    right_slices,
+    weights,
+)
 
-from edge_runtime.cli import main
 from edge_runtime.errors import (
-    EdgeRuntimeError,
     ModelFileInvalid,
     ModelUnsupported,
     OptionInvalid,
-    StorageFull,
 )
-from edge_runtime.gguf_header import GgufHeader, read_header
-from edge_runtime.gguf_types import GgmlType, GgufStringArray, TensorInfo
-from edge_runtime.progress import Advance, QuietProgress
+from edge_runtime.gguf_header import read_header
+from edge_runtime.gguf_types import GgmlType, GgufStringArray
 from edge_runtime.tools.gguf_writer import HeaderValue, NewTensor, RawValue, raw_metadata, write_gguf
-from edge_runtime.tools.slice import SliceOptions, parse_layers, slice_model
-from edge_runtime.tools.slice.options import layers_text
+from edge_runtime.tools.slice import SliceOptions, slice_model
 from edge_runtime.tools.synth import Quantizations, scaled, shape_named, write_model
-from edge_runtime.tools.tensor_data import read_pieces
-
-Arrays = dict[str, NDArray[np.float32]]
-Capture = pytest.CaptureFixture[str]
-
-WIDTH, TOKENS, PLE = 64, 400, 256  # the tokenizer has 300, and is padded
-E2B_LAYERS = [*range(20), *range(25, 35)]
-UINT16, UINT32, INT32, BOOL, STRING, UINT64 = 2, 4, 5, 7, 8, 10  # value types of GGUF
-Q4_0 = Quantizations(*[GgmlType.Q4_0] * 6)
-MIXED = Quantizations(embedding=GgmlType.Q8_0, ple=GgmlType.Q8_0)  # body Q4_0, gates Q8_0, AltUp F32
-NAMES = ("general.name", "general.description")
-
-
-def gemma_3n(
-    path: Path,
-    layers: int = 35,
-    feed_forward: object = 512,
-    types: Quantizations = Q4_0,
-    tokens: int = TOKENS,
-    name: str = "gemma-3n-e4b",
-    **values: object,
-) -> Path:
-    """As wide as 64 numbers, so E2B has 4 x 64 columns and E4B 8 x 64."""
-    tokenizer = path.with_name("tokenizer.gguf")
-    tokenizer.write_bytes(tiny_llama_gguf())
-    if isinstance(feed_forward, int):
-        feed_forward = {"cycle": [feed_forward]}
-    shape = scaled(shape_named(name), 0.01).with_values(
-        {
-            "block_count": layers,
-            "attention.shared_kv_layers": max(0, layers - 20),
-            "embedding_length": WIDTH,
-            "feed_forward_length": feed_forward,
-            "attention.head_count": 2,
-            "attention.head_count_kv": 1,
-            **values,
-        },
-        tokens,
-    )
-    return write_model(path, shape, types, tokenizer=tokenizer).path
 
 
 @pytest.fixture(scope="module")
@@ -91,73 +61,6 @@ def e4b(made_once: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="module")
 def e4b_weights(made_once: Path) -> Arrays:
     return weights(made_once)
-
-
-def rewritten(
-    source: Path,
-    changes: Mapping[str, HeaderValue | None],
-    shapes: Mapping[str, tuple[int, ...] | None] | None = None,
-) -> Path:
-    """The same weights under other metadata, some in another shape; None leaves out."""
-    header = read_header(source)
-    metadata: dict[str, HeaderValue | None] = {**raw_metadata(header), **changes}
-    tensors = [
-        NewTensor(tensor.name, shape, tensor.type, partial(pieces, header, tensor))
-        for tensor in header.tensors
-        if (shape := (shapes or {}).get(tensor.name, tensor.shape)) is not None
-    ]
-    kept = {key: value for key, value in metadata.items() if value is not None}
-    path = source.with_name("changed.gguf")
-    write_gguf(path, kept, tensors, force=True, smaller="")
-    return path
-
-
-def pieces(header: GgufHeader, tensor: TensorInfo) -> Iterator[memoryview]:
-    return (piece.data for piece in read_pieces(header, tensor))
-
-
-def raw(kind: int, code: str, *numbers: float) -> RawValue:
-    return RawValue(struct.pack(f"<I{code}", kind, *numbers))
-
-
-def weights(path: Path) -> Arrays:
-    """By name, (rows, columns) each."""
-    return {  # as plain arrays: numpy takes its time with each slice of a mapped one
-        tensor.name: gguf.quants.dequantize(tensor.data.view(np.ndarray), tensor.tensor_type)
-        for tensor in gguf.GGUFReader(path).tensors
-    }
-
-
-def metadata(path: Path) -> dict[str, tuple[object, object]]:
-    """By key, the types and the value; without what the tests add."""
-    return {
-        key: (field.types, field.contents())
-        for key, field in gguf.GGUFReader(path).fields.items()
-        if not key.startswith(("GGUF.", "mine."))
-    }
-
-
-def right_slices(old: Arrays, layers: list[int], columns: int) -> Arrays:
-    new = {name: values for name, values in old.items() if not name.startswith("blk.")}
-    table = old["per_layer_token_embd.weight"]
-    by_layer = table.reshape(len(table), -1, PLE)
-    new["per_layer_token_embd.weight"] = by_layer[:, layers].reshape(len(table), -1)
-    width = old["per_layer_model_proj.weight"].shape[1]
-    projection = old["per_layer_model_proj.weight"].reshape(-1, PLE, width)
-    new["per_layer_model_proj.weight"] = projection[layers].reshape(-1, width)
-    for number, layer in enumerate(layers):
-        block = {name.split(".", 2)[2]: v for name, v in old.items() if name.startswith(f"blk.{layer}.")}
-        for name in ("ffn_gate.weight", "ffn_up.weight"):
-            block[name] = block[name][:columns]
-        block["ffn_down.weight"] = block["ffn_down.weight"][:, :columns]
-        new |= {f"blk.{number}.{name}": values for name, values in block.items()}
-    return new
-
-
-def assert_same(found: Arrays, expected: Arrays) -> None:
-    assert found.keys() == expected.keys()
-    wrong = [name for name in expected if not np.array_equal(found[name], expected[name])]
-    assert wrong == []
 
 
 # --- what comes out ----------------------------------------------------------------------
@@ -454,159 +357,3 @@ def test_metadata_that_makes_no_sense_is_named(changes: dict[str, HeaderValue | 
     source = rewritten(e4b, {f"gemma3n.{key}": value for key, value in changes.items()})
     with pytest.raises(ModelFileInvalid, match=next(iter(changes))):
         slice_model(source, e4b.with_name("sliced.gguf"), SliceOptions(to="e2b"))
-
-
-# --- files -------------------------------------------------------------------------------
-
-
-class _Acting(QuietProgress):
-    """Does something after the first 100,000 bytes."""
-
-    def __init__(self, act: Callable[[], object]) -> None:
-        self._act, self._done_bytes = act, 0
-
-    @contextmanager
-    def bar(self, label: str, total_bytes: int, done_bytes: int) -> Iterator[Advance]:
-        yield self._advance
-
-    def _advance(self, count: int) -> None:
-        if self._done_bytes <= 100_000 < self._done_bytes + count:
-            self._act()
-        self._done_bytes += count
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
-
-
-def test_a_source_that_becomes_shorter_leaves_nothing(e4b: Path) -> None:
-    folder = e4b.with_name("out")
-    folder.mkdir()
-
-    def shorten() -> None:
-        with e4b.open("r+b") as file:
-            file.truncate(e4b.stat().st_size // 2)
-
-    with pytest.raises(ModelFileInvalid, match="became shorter"):
-        slice_model(e4b, folder / "sliced.gguf", SliceOptions(to="e2b"), progress=_Acting(shorten))
-    assert list(folder.iterdir()) == []
-
-
-def test_a_source_cut_off_inside_its_metadata_is_named(e4b: Path) -> None:
-    header = read_header(e4b)
-    with e4b.open("r+b") as file:
-        file.truncate(1000)
-    with pytest.raises(ModelFileInvalid, match="became shorter"):
-        raw_metadata(header)
-
-
-def test_an_interrupted_slice_leaves_nothing(e4b: Path) -> None:
-    folder = e4b.with_name("out")
-    folder.mkdir()
-    with pytest.raises(KeyboardInterrupt):
-        slice_model(e4b, folder / "sliced.gguf", SliceOptions(to="e2b"), progress=_Acting(interrupt))
-    assert list(folder.iterdir()) == []
-
-
-def test_a_full_disk_is_known_before_anything_is_written(e4b: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
-    with pytest.raises(StorageFull, match="no room") as caught:
-        slice_model(e4b, e4b.with_name("sliced.gguf"), SliceOptions(to="e2b"))
-    assert "--ffn" in caught.value.hint
-    assert not e4b.with_name("sliced.gguf").exists()
-
-
-def test_an_output_is_replaced_only_with_force_the_source_too(e4b: Path, e4b_weights: Arrays) -> None:
-    before = e4b.read_bytes()
-    with pytest.raises(OptionInvalid, match="exists already"):
-        slice_model(e4b, e4b, SliceOptions(to="e2b"))
-    assert e4b.read_bytes() == before
-    slice_model(e4b, e4b, SliceOptions(to="e2b"), force=True)
-    assert_same(weights(e4b), right_slices(e4b_weights, E2B_LAYERS, 256))
-
-
-def test_a_large_table_is_never_in_memory(tmp_path: Path) -> None:
-    """It takes 107 MB, a chunk of it 1 MiB and its slice as much again; all metadata is below 1 MB."""
-    types = Quantizations(*[GgmlType.Q8_0] * 3, ple=GgmlType.F16)
-    source = gemma_3n(tmp_path / "e4b.gguf", types=types, tokens=6000)
-    table = next(
-        tensor for tensor in read_header(source).tensors if tensor.name.startswith("per_layer_token")
-    )
-    assert table.size_bytes > 100 << 20
-    tracemalloc.start()
-    try:
-        slice_model(source, tmp_path / "sliced.gguf", SliceOptions(to="e2b"))
-        peak_bytes = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak_bytes < 10 << 20
-
-
-# --- the command -------------------------------------------------------------------------
-
-
-def test_the_command_prints_a_table_or_json(e4b: Path, capsys: Capture) -> None:
-    output = e4b.with_name("sliced.gguf")
-    command = ["slice", str(e4b), "-o", str(output), "--skip-layers", "20-24,34", "--ffn", "128"]
-    assert main(command) == 0
-    lines = capsys.readouterr().out.splitlines()
-    rows = {line[:12].strip(): line[12:].split() for line in lines[:6]}
-    assert rows[""] == ["BEFORE", "AFTER"]
-    assert rows["layers"] == ["35", "29"]
-    assert rows["feed-forward"] == ["512", "128"]
-    assert rows["tensors"] == ["847", "703"]
-    assert [line[:6] for line in lines[6:-1]] == ["note: "]
-    assert lines[-1] == f"{output}: {output.stat().st_size:,} bytes, out of e4b.gguf"
-
-    assert main(command) == 2
-    assert "exists already" in capsys.readouterr().err
-
-    assert main([*command[:4], "--to", "E2B", "--json", "--force"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["path"] == str(output)
-    assert found["source"] == str(e4b)
-    assert found["skipped_layers"] == [20, 21, 22, 23, 24]
-    assert found["before"]["size_bytes"] == e4b.stat().st_size
-    assert found["after"] == {
-        "layers": 30,
-        "feed_forward": 256,
-        "tensors": 727,
-        "parameters": sum(tensor.n_elements for tensor in gguf.GGUFReader(output).tensors),
-        "size_bytes": output.stat().st_size,
-    }
-    assert found["notes"] == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "status", "problem"),
-    [
-        (["--skip-layers", "24-20"], 2, "'24-20' are no layers"),
-        (["--skip-layers", "3-"], 2, "like 20-24"),
-        (["--skip-layers", ""], 2, "are no layers"),
-        (["--skip-layers", "0-999999"], 2, "are no layers"),
-        ([], 2, "nothing to cut"),
-        (["--ffn", "30"], 2, "--ffn 32"),
-    ],
-)
-def test_wrong_usage_says_what_would_do(
-    arguments: list[str], status: int, problem: str, e4b: Path, capsys: Capture
-) -> None:
-    output = e4b.with_name("sliced.gguf")
-    assert main(["slice", str(e4b), "-o", str(output), *arguments]) == status
-    assert problem in capsys.readouterr().err
-    assert not output.exists()
-
-
-def test_a_model_of_another_kind_is_a_model_error(tmp_path: Path, capsys: Capture) -> None:
-    path = tmp_path / "tiny.gguf"
-    path.write_bytes(tiny_llama_gguf())
-    assert main(["slice", str(path), "-o", str(tmp_path / "sliced.gguf"), "--to", "e2b"]) == 3
-    assert "not a MatFormer model" in capsys.readouterr().err
-
-
-def test_layers_are_read_and_printed_in_ranges() -> None:
-    assert parse_layers("30, 20-22,21") == (20, 21, 22, 30)
-    assert layers_text((30, 20, 21, 22)) == "20-22, 30"
-    for text in ("20-", "-3", "a", "20--22", "²", "20,,21"):
-        with pytest.raises(EdgeRuntimeError):
-            parse_layers(text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import cycle
 from math import prod
 from typing import Any
 
@@ -11,16 +13,16 @@ from numpy.typing import NDArray
 
 from ...gguf_types import GgmlType
 from .encode import Encoder, as_float32, quantized
+from .encode_threads import MOST_AHEAD, EncodeThreads
 from .safetensors_file import StoredTensor
 from .stored_numbers import StoredNumbers, stored_dtype
 from .target import Change, Target
 from .weights import Filled
 
-# A multiple of every type's block. 512 KiB in F32: the arrays on the way stay in the processor's cache.
-_CHUNK_ELEMENTS = 1 << 17
+_CHUNK_ELEMENTS = 1 << 19  # a multiple of every type's block
 
 
-def chunks(numbers: StoredNumbers, filled: Filled) -> Iterator[memoryview]:
+def chunks(numbers: StoredNumbers, threads: EncodeThreads, filled: Filled) -> Iterator[memoryview]:
     """The tensor's bytes in the new file. Each piece is overwritten by the next.
 
     Raises ConversionError where a file cannot be read.
@@ -31,28 +33,25 @@ def chunks(numbers: StoredNumbers, filled: Filled) -> Iterator[memoryview]:
     elif not filled.stored:
         yield from _zeros(target.elements, kind)
     for tensor in filled.stored:
-        yield from _encoded(numbers, tensor, target, kind)
+        pieces = _pieces(numbers, tensor, target)
+        yield from threads.encoded(pieces, kind, partial(_encode, target, tensor.dtype))
         if target.rows is not None and target.rows > target.shape[0]:
             yield from _zeros((target.rows - target.shape[0]) * prod(target.shape[1:]), kind)
 
 
-def _encoded(
-    numbers: StoredNumbers, tensor: StoredTensor, target: Target, kind: GgmlType
-) -> Iterator[memoryview]:
-    encoder: Encoder | None = None
-    for piece in _pieces(numbers, tensor, target):
-        if encoder is None:  # the first piece is the longest
-            encoder = Encoder(kind, len(piece))
-        if target.change is Change.ADD_ONE:
-            yield encoder.quantize(_plus_one(piece, tensor.dtype))
-        elif target.factor != 1:
-            yield encoder.quantize(as_float32(piece, tensor.dtype) * np.float32(target.factor))
-        else:
-            yield encoder.encode(piece, tensor.dtype)
+def _encode(target: Target, dtype: str, encoder: Encoder, piece: NDArray[Any]) -> memoryview:
+    if target.change is Change.ADD_ONE:
+        return encoder.encode(_plus_one(piece, dtype), "F32")
+    if target.factor != 1:
+        return encoder.encode(as_float32(piece, dtype) * np.float32(target.factor), "F32")
+    return encoder.encode(piece, dtype)
 
 
 def _pieces(numbers: StoredNumbers, tensor: StoredTensor, target: Target) -> Iterator[NDArray[Any]]:
-    """(numbers,) as stored, in the order that is written: whole blocks, the first piece the longest."""
+    """(numbers,) as stored, in the order that is written, whole blocks.
+
+    Each stays as it is until MOST_AHEAD others were drawn.
+    """
     if target.change is Change.INTERLEAVE:
         return _interleaved(numbers, tensor, target)
     if target.change is Change.TRANSPOSE:
@@ -62,9 +61,10 @@ def _pieces(numbers: StoredNumbers, tensor: StoredTensor, target: Target) -> Ite
 
 
 def _in_order(numbers: StoredNumbers, tensor: StoredTensor, count: int) -> Iterator[NDArray[Any]]:
-    buffer = np.empty(min(count, _CHUNK_ELEMENTS), stored_dtype(tensor))
+    some = min(MOST_AHEAD + 1, -(-count // _CHUNK_ELEMENTS))
+    buffers = cycle(np.empty((some, min(count, _CHUNK_ELEMENTS)), stored_dtype(tensor)))
     for start in range(0, count, _CHUNK_ELEMENTS):
-        piece = buffer[: count - start]
+        piece = next(buffers)[: count - start]
         numbers.read_into(piece, tensor, start)
         yield piece
 
@@ -81,7 +81,7 @@ def _interleaved(numbers: StoredNumbers, tensor: StoredTensor, target: Target) -
             for side in range(2):
                 start = ((2 * head + side) * half + row) * width
                 numbers.read_into(halves[side, :count], tensor, start)
-            yield halves[:, :count].swapaxes(0, 1).reshape(-1)
+            yield halves[:, :count].swapaxes(0, 1).flatten()
 
 
 def _transposed(numbers: StoredNumbers, tensor: StoredTensor, target: Target) -> Iterator[NDArray[Any]]:
@@ -93,7 +93,7 @@ def _transposed(numbers: StoredNumbers, tensor: StoredTensor, target: Target) ->
         count = min(step, columns - column)
         for row in range(rows):
             numbers.read_into(part[row, :count], tensor, row * columns + column)
-        yield part[:, :count].T.reshape(-1)
+        yield part[:, :count].T.flatten()
 
 
 def _plus_one(piece: NDArray[Any], dtype: str) -> NDArray[np.float32]:
