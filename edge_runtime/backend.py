@@ -81,4 +81,5 @@ class BackendOptions:
     use_extra_bufts: bool = True  # repacked weights: faster, a copy of some tensors in another order
     gpu_layers: int | None = None
     kv_type: str = "f16"  # of the key and value cache: "f16", "q8_0" or "q4_0"
+    flash_attention: bool = True  # a quantized cache needs it
     residency: ResidencyLayout | None = None  # None: the mapping is left to the system

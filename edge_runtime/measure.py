@@ -42,6 +42,7 @@ class MeasureTask:
     kv_type: str | None
     micro_batch_tokens: int | None
     repack: bool | None
+    flash_attention: bool | None
     ple: str | None
     parallel: int
     threads: int
@@ -152,6 +153,7 @@ def task_of(
         kv_type=kv_type.value if kv_type else None,
         micro_batch_tokens=options.micro_batch_tokens if streams else choices.micro_batch_tokens,
         repack=options.repack if streams else choices.repack,
+        flash_attention=options.flash_attention if streams else choices.flash_attention,
         ple=None if ple in (None, PlePolicy.NONE) else ple.value,
         parallel=plan.max_sequences,
         threads=choices.threads,
@@ -173,7 +175,7 @@ def compare(
         Comparison("total", expected.total_bytes, total_bytes),
     )
     libraries = expected.part_bytes("libraries")
-    buffers, touched = _buffer_bytes(plan), _buffer_bytes(expected)
+    buffers, touched = plan.buffer_bytes, expected.buffer_bytes
     cache = plan.part_bytes("KV cache")
     logged_touched = logged.compute_bytes * touched // max(buffers, 1)
     other = found.anonymous_bytes - logged.kv_bytes - logged_touched
@@ -188,10 +190,6 @@ def compare(
     return Measured(found, expected, task, groups, nonzero, found.choices == plan.choices.as_json())
 
 
-def _buffer_bytes(plan: MemoryPlan) -> int:
-    return plan.part_bytes("compute buffers") + plan.part_bytes("attention masks")
-
-
 def _logged(task: MeasureTask, plan: MemoryPlan) -> DryRunSizes:
     """In another child: to listen to llama.cpp's log from the beginning on, its library has to be
     loaded before the file's header is read, and that leaves 4 MB more of freed heap."""
@@ -199,7 +197,7 @@ def _logged(task: MeasureTask, plan: MemoryPlan) -> DryRunSizes:
 
     choices = plan.choices
     size = (choices.context_tokens, plan.max_sequences, choices.micro_batch_tokens)
-    return dry_run(DryRunTask(task.path, *size, choices.kv_type.value))
+    return dry_run(DryRunTask(task.path, *size, choices.kv_type.value, choices.flash_attention))
 
 
 # --- the child ---------------------------------------------------------------------------
@@ -243,6 +241,7 @@ def _run_here(task: MeasureTask) -> Found:
         kv_type=task.kv_type,
         micro_batch_tokens=task.micro_batch_tokens,
         repack=task.repack,
+        flash_attention=task.flash_attention,
         ple=task.ple,
         parallel=task.parallel,
         threads=task.threads,

@@ -1,7 +1,7 @@
 """What a plan says of a run that does not fill its context.
 
-A plan speaks of the peak, with the context full. Four kinds of parts are touched only as
-far as the tokens go: masks, the buffers of a micro-batch, and rows of two tables.
+A plan speaks of the peak, with the context full. Five kinds of parts are touched only as
+far as the tokens go: masks, scores, the buffers of a micro-batch, and rows of two tables.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from .gguf_header import GgufHeader
 from .memory import Held, MemoryPart, MemoryPlan, PlePolicy
+from .memory.attention import plain_bytes
 from .memory.compute import mask_bytes, numbers_per_token
 from .memory.kv_cache import full_cells, window_cells
 from .memory.shape import ModelShape, read_shape
@@ -26,10 +27,10 @@ def expected_at(
     """The same plan with each part as large as a prompt of random token ids makes it.
 
     "attention masks": as many cells as there are tokens, rounded up to 256, and as many rows as
-    a micro-batch has; more where later layers use their place. "compute buffers", "scratch
-    memory": as the rows, when the prompt is shorter than a micro-batch. "embedding rows", "PLE
-    cache", "PLE pages": the pages of as many rows as random ids differ, at most what the plan
-    allows. All others stay: the KV cache is cleared, which touches it, and weights are all
+    a micro-batch has; more where later layers use their place. "attention scores": likewise.
+    "compute buffers", "scratch memory": as the rows, when the prompt is shorter than a micro-batch.
+    "embedding rows", "PLE cache", "PLE pages": the pages of as many rows as random ids differ, at
+    most what the plan allows. All others stay: the KV cache is cleared, which touches it, and weights are all
     used by one token.
 
     Random ids need more rows than prose: a part of rows can become larger than planned, except
@@ -38,6 +39,7 @@ def expected_at(
     shape = read_shape(header)
     tokens = prompt_tokens + answer_tokens
     sizes = {**_by_rows(plan, prompt_tokens), **_masks(plan, shape, prompt_tokens, tokens)}
+    sizes["attention scores"] = _scores(plan, shape, prompt_tokens, tokens)
     sizes.update(_rows(plan, header, different_ids(tokens, shape.vocabulary_tokens)))
     return replace(plan, parts=tuple(_resized(part, sizes) for part in plan.parts))
 
@@ -77,6 +79,13 @@ def _masks(plan: MemoryPlan, shape: ModelShape, prompt_tokens: int, tokens: int)
         unseen = mask_bytes(shape, cells, windowed, micro_batch) - touched
         touched += min(reused, unseen)
     return {"attention masks": plan.part_bytes("attention masks") * touched // max(whole, 1)}
+
+
+def _scores(plan: MemoryPlan, shape: ModelShape, prompt_tokens: int, tokens: int) -> int:
+    micro_batch, planned = _micro_batch(plan), plan.part_bytes("attention scores")
+    rows, used = min(prompt_tokens, micro_batch), full_cells(tokens, 1)
+    buffers = plan.part_bytes("compute buffers") * rows // micro_batch
+    return min(max(plain_bytes(shape, used, rows) - buffers, 0), planned)
 
 
 def _layers_follow_the_mask(shape: ModelShape) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
@@ -15,7 +15,17 @@ from .engine import Engine
 from .errors import MemoryBudgetExceeded, OptionInvalid
 from .gguf_header import GgufHeader
 from .gguf_types import TensorInfo
-from .memory import Held, KvType, MemoryPlan, PlanOptions, PlePolicy, plan_memory, safe_budget, this_platform
+from .memory import (
+    Held,
+    KvType,
+    MemoryPart,
+    MemoryPlan,
+    PlanOptions,
+    PlePolicy,
+    plan_memory,
+    safe_budget,
+    this_platform,
+)
 from .probe import guard_model, probe_result
 from .residency import MemoryMonitor, ResidencyLayout, plan_layout
 from .units import format_bytes, parse_bytes
@@ -63,9 +73,11 @@ def open_engine(
         use_extra_bufts=use_extra_bufts and choices.repack,
         gpu_layers=wish.gpu_layers,
         kv_type=choices.kv_type.value,
+        flash_attention=choices.flash_attention,
         residency=layout,
     )
     base_bytes = plan.part_bytes("Python") + plan.part_bytes("libraries")
+    base_bytes += sum(part.size_bytes for part in wish.plan.beside)  # it may be open by now
     monitor = MemoryMonitor(plan.budget_bytes, base_bytes=base_bytes)
     engine = Engine(
         lambda: LlamaBackend(
@@ -104,15 +116,24 @@ def _options(wish: Wish, can_repack: bool) -> PlanOptions:
     found = this_platform(can_repack=can_repack)
     if not wish.keep_residency:
         found = replace(found, can_release=False)
-    return replace(wish.plan, threads=wish.plan.threads or default_threads(), platform=found)
+    plan = wish.plan
+    if plan.flash_attention is None and _uses_gpu(wish):
+        plan = replace(plan, flash_attention=True)
+    return replace(plan, threads=plan.threads or default_threads(), platform=found)
+
+
+def _uses_gpu(wish: Wish) -> bool:
+    from .llama_backend import supports_gpu
+
+    return wish.gpu_layers != 0 and supports_gpu()
 
 
 def _layout(header: GgufHeader, plan: MemoryPlan, wish: Wish) -> ResidencyLayout | None:
     """None where weights leave for a GPU, their pages are not ours to manage, or all of them are in use."""
-    from .llama_backend import repack_type, supports_gpu
+    from .llama_backend import repack_type
 
     choices = plan.choices
-    if not wish.keep_residency or (wish.gpu_layers != 0 and supports_gpu()):
+    if not wish.keep_residency or _uses_gpu(wish):
         return None
     if not any(part.held is Held.FLASH for part in plan.parts):
         return None
@@ -148,10 +169,12 @@ def plan_options(
     kv_type: str | None,
     micro_batch_tokens: int | None,
     repack: bool | None,
+    flash_attention: bool | None,
     ple: str | None,
     ple_locked: str | int | None,
     parallel: int,
     threads: int | None,
+    beside: Sequence[MemoryPart] = (),
 ) -> PlanOptions:
     """From what Runtime.open was given to values; its defaults are there.
 
@@ -168,10 +191,12 @@ def plan_options(
         kv_type=None if kv_type is None else _one_of(KvType, kv_type, "kv"),
         micro_batch_tokens=micro_batch_tokens,
         repack=repack,
+        flash_attention=flash_attention,
         ple_policy=None if ple is None else _one_of(PlePolicy, ple, "ple"),
         ple_locked_bytes=0 if ple_locked is None else parse_bytes(ple_locked, option="ple-locked"),
         max_sequences=parallel,
         threads=threads,
+        beside=tuple(beside),
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .llama_backend import LlamaBackend
+    from .memory import MemoryPart
     from .records import GenerationKeywords
 
 _LEAST_ANSWER_TOKENS = 16
@@ -56,12 +57,14 @@ class Runtime:
         kv_type: str | None = None,
         micro_batch_tokens: int | None = None,
         repack: bool | None = None,
+        flash_attention: bool | None = None,
         ple: str | None = None,
         ple_locked: str | int | None = None,
         parallel: int = 1,
         threads: int | None = None,
         gpu_layers: int | None = None,
         residency: bool = True,
+        beside: Sequence[MemoryPart] = (),
         on_progress: Callable[[float], None] | None = None,
     ) -> Runtime:
         """Load a model by catalog name or GGUF path. Never touches a network.
@@ -71,11 +74,13 @@ class Runtime:
 
         context_tokens: for each of `parallel` conversations; default up to 4096. kv_type: "f16",
         "q8_0" or "q4_0". micro_batch_tokens: how many tokens of a prompt are evaluated at once.
-        repack: weights in the order that this processor likes best. ple: where per-layer
+        repack: weights in the order that this processor likes best. flash_attention: takes
+        less memory, and is slower on x86 with heads of up to 128 numbers. ple: where per-layer
         embeddings live, "cache", "mapped" or "resident"; ple_locked: how much of them stays in
         memory beside the cache, "16MB", from the lowest token id on. threads: default the physical
         cores that this process may use. gpu_layers: how many layers a GPU takes, where the build
         has one; default all, 0 for none. residency: False leaves all pages to the system.
+        beside: what else the budget has to hold in this process, such as speech_parts().
         on_progress: called with 0.0 to 1.0 while loading.
 
         Raises ModelNotFound, ModelFileInvalid, ModelUnsupported, ModelLoadFailed,
@@ -87,10 +92,12 @@ class Runtime:
             kv_type=kv_type,
             micro_batch_tokens=micro_batch_tokens,
             repack=repack,
+            flash_attention=flash_attention,
             ple=ple,
             ple_locked=ple_locked,
             parallel=parallel,
             threads=threads,
+            beside=beside,
         )
         wish = Wish(options, None if budget is None else parse_bytes(budget), gpu_layers, residency)
         location = locate(model)

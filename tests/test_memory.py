@@ -263,6 +263,7 @@ def test_the_json_has_the_promised_keys() -> None:
         "threads": 1,
         "file": "some.gguf",
         "streamed_bytes": 0,
+        "flash_attention": True,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,17 +13,20 @@ from .model_options import open_runtime
 from .terminal import Screen, control_echo_off
 
 if TYPE_CHECKING:
+    from ..memory import MemoryPart
     from ..runtime import Runtime
 
 
-def open_shown(args: argparse.Namespace, model: str, screen: Screen) -> Runtime:
+def open_shown(
+    args: argparse.Namespace, model: str, screen: Screen, beside: Sequence[MemoryPart] = ()
+) -> Runtime:
     """open_runtime(), with a line on the terminal for as long as it takes."""
     from ..probe import probe_result
 
     with screen.busy(f"loading {Path(model).name}") as line:
         if probe_result() is None:
             line.show("first start on this machine: trying the engine out")
-        return open_runtime(args, model, line.advance)
+        return open_runtime(args, model, line.advance, beside)
 
 
 def show_answer(

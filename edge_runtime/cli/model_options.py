@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..catalog import DEFAULT_MODEL
@@ -11,7 +11,10 @@ from ..errors import OptionInvalid
 from ..records import GenerationKeywords, generation_options
 
 if TYPE_CHECKING:
+    from ..memory import MemoryPart
     from ..runtime import Runtime
+
+_MODEL_HELP = f"catalog name or GGUF file ({DEFAULT_MODEL})"
 
 Number = TypeVar("Number", int, float)
 
@@ -24,10 +27,10 @@ def add_offline_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Which model, and how much it may take. Values stay text here: see _number."""
+def add_model_options(parser: argparse.ArgumentParser, model_help: str = _MODEL_HELP) -> None:
+    """Which model, and how much it may take. Values stay text here: see number_option."""
     group = parser.add_argument_group("model")
-    group.add_argument("--model", metavar="NAME|FILE", help=f"catalog name or GGUF file ({DEFAULT_MODEL})")
+    group.add_argument("--model", metavar="NAME|FILE", help=model_help)
     group.add_argument("--budget", metavar="SIZE", help="most memory it may take, such as 2GB or 800MiB")
     group.add_argument("--context", metavar="N", help="tokens a conversation can hold (up to 4096)")
     group.add_argument("--kv", metavar="TYPE", help="cache of keys and values: f16, q8_0 or q4_0")
@@ -37,6 +40,11 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
         "--repack",
         action=argparse.BooleanOptionalAction,
         help="weights in this processor's favourite order (where it can)",
+    )
+    group.add_argument(
+        "--flash-attention",
+        action=argparse.BooleanOptionalAction,
+        help="less memory, and slower with narrow heads (where that is so: off)",
     )
     group.add_argument("--threads", metavar="N", help="default: the cores this process may use")
     group.add_argument("--gpu-layers", metavar="N", help="layers a GPU takes (all, if there is one)")
@@ -60,21 +68,29 @@ def model_name(args: argparse.Namespace) -> str:
 
 
 def open_runtime(
-    args: argparse.Namespace, model: str, on_progress: Callable[[float], None] | None = None
+    args: argparse.Namespace,
+    model: str,
+    on_progress: Callable[[float], None] | None = None,
+    beside: Sequence[MemoryPart] = (),
 ) -> Runtime:
-    """Raises what Runtime.open raises, and OptionInvalid for a value that is not a number."""
+    """beside: as for Runtime.open.
+
+    Raises what Runtime.open raises, and OptionInvalid for a value that is not a number.
+    """
     from ..runtime import Runtime  # here, so that `--help` and `models` need no numpy
 
     return Runtime.open(
         model,
         budget=args.budget,
-        context_tokens=_number(args, "context", int),
+        context_tokens=number_option(args, "context", int),
         kv_type=args.kv,
         ple=args.ple,
         ple_locked=args.ple_locked,
         repack=args.repack,
-        threads=_number(args, "threads", int),
-        gpu_layers=_number(args, "gpu_layers", int),
+        flash_attention=args.flash_attention,
+        threads=number_option(args, "threads", int),
+        gpu_layers=number_option(args, "gpu_layers", int),
+        beside=beside,
         on_progress=on_progress,
     )
 
@@ -82,20 +98,23 @@ def open_runtime(
 def generation_keywords(args: argparse.Namespace) -> GenerationKeywords:
     """Raises OptionInvalid, before any model is loaded, for a value that is wrong in itself."""
     keywords = GenerationKeywords(
-        max_tokens=_number(args, "max_tokens", int),
-        temperature=_number(args, "temperature", float),
-        top_k=_number(args, "top_k", int),
-        top_p=_number(args, "top_p", float),
-        min_p=_number(args, "min_p", float),
-        repeat_penalty=_number(args, "repeat_penalty", float),
-        seed=_number(args, "seed", int),
+        max_tokens=number_option(args, "max_tokens", int),
+        temperature=number_option(args, "temperature", float),
+        top_k=number_option(args, "top_k", int),
+        top_p=number_option(args, "top_p", float),
+        min_p=number_option(args, "min_p", float),
+        repeat_penalty=number_option(args, "repeat_penalty", float),
+        seed=number_option(args, "seed", int),
     )
     generation_options({}, keywords)
     return keywords
 
 
-def _number(args: argparse.Namespace, name: str, kind: type[Number]) -> Number | None:
-    """argparse's own conversion would print the whole usage over its message."""
+def number_option(args: argparse.Namespace, name: str, kind: type[Number]) -> Number | None:
+    """The value of an option; None when it was not given. Raises OptionInvalid.
+
+    argparse's own conversion would print the whole usage over its message.
+    """
     text: Any = getattr(args, name)
     if text is None:
         return None

@@ -40,10 +40,19 @@ def add_parser(commands: Any) -> None:
     fixed.add_argument(
         "--repack", action=argparse.BooleanOptionalAction, help="copy weights into a faster order, or not"
     )
+    fixed.add_argument(
+        "--flash-attention", action=argparse.BooleanOptionalAction, help="takes less memory; slower on some"
+    )
     fixed.add_argument("--ple", choices=("resident", "mapped", "cache"), help="per-layer embeddings")
     fixed.add_argument("--ple-locked", metavar="SIZE", help="rows of them that stay, from token id 0 on")
     fixed.add_argument("--parallel", metavar="N", help="conversations at a time (1)")
     fixed.add_argument("--threads", metavar="N", help="default: the cores this process may use")
+    parser.add_argument(
+        "--with",
+        dest="speech",
+        metavar="NAME|DIR",
+        help="a speech model that is open beside it (whisper-base)",
+    )
     parser.add_argument(
         "--measure", action="store_true", help="load and run it in a child process, and compare"
     )
@@ -54,6 +63,12 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Raises MemoryBudgetExceeded after showing the smallest plan there is."""
+    if args.measure and args.speech:
+        raise OptionInvalid(
+            "--measure and --with exclude each other: one model is measured",
+            hint="leave out one of them",
+            option="measure",
+        )
     picture = _picture_path(args.plot)
     budget, options = _budget(args), _options(args)
     try:
@@ -144,12 +159,22 @@ def _options(args: argparse.Namespace) -> PlanOptions:
         kv_type=KvType(args.kv) if args.kv else None,
         micro_batch_tokens=parse_count(args.micro_batch, "micro-batch"),
         repack=args.repack,
+        flash_attention=args.flash_attention,
         ple_policy=PlePolicy(args.ple) if args.ple else None,
         ple_locked_bytes=parse_bytes(args.ple_locked, option="ple-locked") if args.ple_locked else 0,
         threads=parse_count(args.threads, "threads") or default_threads(),
         max_sequences=parse_count(args.parallel, "parallel") or 1,
         platform=this_platform(can_repack=known is None or known.use_extra_bufts),
+        beside=_speech_parts(args.speech),
     )
+
+
+def _speech_parts(model: str | None) -> tuple[MemoryPart, ...]:
+    if model is None:
+        return ()
+    from ..speech_memory import plan_speech
+
+    return plan_speech(model)
 
 
 def parse_count(text: str | None, option: str) -> int | None:

@@ -54,6 +54,7 @@ class LlamaBackend:
                 batch_tokens=options.batch_tokens,
                 threads=threads,
                 kv_type=options.kv_type,
+                flash_attention=options.flash_attention,
                 signal=signal,
             )
         except BaseException:

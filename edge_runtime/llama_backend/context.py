@@ -15,6 +15,7 @@ from .abort_signal import AbortSignal, FlagSignal
 from .library import last_log_lines, native
 from .model import LlamaModel
 
+_NO_FLASH_ATTENTION = 0  # source: enum llama_flash_attn_type; by default llama.cpp decides
 _KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}  # source: enum ggml_type
 _STATUS_OF_CODE = {1: DecodeStatus.NO_ROOM, 2: DecodeStatus.ABORTED}
 
@@ -32,6 +33,7 @@ class LlamaContext:
         threads: int,
         embeddings: bool = False,
         kv_type: str = "f16",
+        flash_attention: bool = True,
         signal: AbortSignal | None = None,
         output_rows: int | None = None,
         eval_callback: Any = None,
@@ -60,6 +62,8 @@ class LlamaContext:
         params.n_threads = params.n_threads_batch = threads
         params.embeddings = embeddings
         params.type_k = params.type_v = _KV_TYPES[kv_type]
+        if not flash_attention:
+            params.flash_attn_type = _NO_FLASH_ATTENTION
         params.no_perf = True
         params.abort_callback = ctypes.cast(self._signal.callback, type(params.abort_callback))
         params.abort_callback_data = self._signal.data

@@ -41,6 +41,7 @@ class DryRunTask:
     max_sequences: int
     micro_batch_tokens: int
     kv_type: str  # "f16", "q8_0" or "q4_0"
+    flash_attention: bool = True
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,13 @@ def _task_of(header: GgufHeader, plan: MemoryPlan) -> DryRunTask:
         plan.max_sequences,
         choices.micro_batch_tokens,
         choices.kv_type.value,
+        choices.flash_attention,
     )
 
 
 def _corrected(options: PlanOptions, plan: MemoryPlan, found: DryRunSizes) -> PlanOptions:
     """The same options with the planner's arithmetic brought in line with what was found."""
-    buffers = plan.part_bytes("compute buffers") + plan.part_bytes("attention masks")
+    buffers = plan.buffer_bytes
     cache = plan.part_bytes("KV cache")
     return replace(
         options,
@@ -160,6 +162,8 @@ def _run_here(task: DryRunTask) -> DryRunSizes:
     params.n_seq_max = params.n_outputs_max = task.max_sequences
     params.kv_unified, params.swa_full = True, False
     params.type_k = params.type_v = _GGML_TYPES[task.kv_type]
+    if not task.flash_attention:
+        params.flash_attn_type = 0  # source: enum llama_flash_attn_type
     if not c.llama_init_from_model(model.pointer, params):
         raise ModelLoadFailed("no context: " + " | ".join(line.strip() for line in lines[-3:]))
     return sizes_in("".join(lines))

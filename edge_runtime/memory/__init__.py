@@ -14,6 +14,7 @@ from .plan import (
     PlePolicy,
 )
 from .platform_facts import this_platform
+from .speech_part import speech_parts
 
 __all__ = [
     "Budget",
@@ -28,6 +29,7 @@ __all__ = [
     "kv_cache_bytes",
     "plan_memory",
     "safe_budget",
+    "speech_parts",
     "system_name",
     "this_platform",
 ]

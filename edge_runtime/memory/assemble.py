@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from ..gguf_header import GgufHeader
 from . import process
+from .attention import allows_plain, plain_bytes
 from .compute import buffer_bytes, mask_bytes, scratch_bytes
 from .kv_cache import full_cells, kv_bytes, window_cells
 from .plan import Held, MemoryChoices, MemoryPart, PlanOptions, PlePolicy
@@ -52,8 +53,13 @@ class Model:
         return min(max(share_bytes, _LEAST_WINDOW_BYTES), _MOST_WINDOW_BYTES)
 
     def buffer_bytes(self, micro_batch_tokens: int) -> int:
-        """Of the compute buffer, with a cache in F16."""
+        """Of the compute buffer, with a cache in F16 and flash attention."""
         return buffer_bytes(self.shape, micro_batch_tokens, self.options.max_sequences)
+
+    def plain_bytes(self, choices: MemoryChoices) -> int:
+        """Of the compute buffer with plain attention."""
+        cells = full_cells(choices.context_tokens, self.options.max_sequences)
+        return plain_bytes(self.shape, cells, choices.micro_batch_tokens)
 
     def parts(self, choices: MemoryChoices) -> tuple[MemoryPart, ...]:
         """In the order of a table; parts of no size are left out."""
@@ -139,11 +145,14 @@ class Model:
         cache = kv_bytes(shape, context, micro_batch, choices.kv_type, sequences)
         cache = int(cache * options.kv_factor)
         yield MemoryPart("KV cache", cache, Held.ANONYMOUS, f"{context} tokens, {choices.kv_type.value}")
-        masks = mask_bytes(shape, cells, windowed, micro_batch)
+        is_plain = not choices.flash_attention and allows_plain(choices.kv_type)
+        masks = mask_bytes(shape, cells, windowed, micro_batch) * (1 + is_plain)  # F32 then
         buffers = buffer_bytes(shape, micro_batch, sequences, choices.kv_type, masks)
-        buffers, masks = (int(size * options.compute_factor) for size in (buffers, masks))
+        scores = max(plain_bytes(shape, cells, micro_batch) - buffers, 0) * is_plain
+        buffers, masks, scores = (int(size * options.compute_factor) for size in (buffers, masks, scores))
         yield MemoryPart("compute buffers", buffers, Held.ANONYMOUS, f"{micro_batch} tokens at a time")
         yield MemoryPart("attention masks", masks, Held.ANONYMOUS, "when the context is full")
+        yield MemoryPart("attention scores", scores, Held.ANONYMOUS, "when the context is full")
         scratch = scratch_bytes(shape, micro_batch, choices.threads)
         yield MemoryPart("scratch memory", scratch, Held.ANONYMOUS, f"{choices.threads} threads")
         tables = process.context_table_bytes(shape, cells, sequences)
@@ -151,6 +160,7 @@ class Model:
         yield MemoryPart("vocabulary", process.vocabulary_bytes(self.header, shape), Held.ANONYMOUS)
         yield MemoryPart("Python", process.INTERPRETER_BYTES, Held.ANONYMOUS)
         yield MemoryPart("libraries", process.LIBRARIES_BYTES, Held.FILE)
+        yield from options.beside
 
     def _kernel_part(self, parts: Sequence[MemoryPart]) -> MemoryPart:
         """Page tables stay when their pages go: what is on flash has been mapped as well."""

@@ -9,6 +9,7 @@ from ..errors import MemoryBudgetExceeded
 from ..gguf_header import GgufHeader
 from ..units import format_bytes
 from .assemble import Model
+from .attention import allows_plain, plain_is_faster
 from .explain import explain, what_was_given_up
 from .kv_cache import can_hold
 from .plan import KvType, MemoryChoices, MemoryPlan, PlanOptions, PlePolicy
@@ -21,6 +22,8 @@ _MICRO_BATCHES = (512, 256, 128, 64)
 # Buffers that a default may take. Gemma 3 270M reads a prompt 8 % faster with 512 tokens at a time
 # than with 256; Gemma 3n E2B, whose buffers are 108 MB then, just as fast with 128 (2-core Xeon).
 _DEFAULT_BUFFER_BYTES, _LEAST_DEFAULT_MICRO_BATCH = 32_000_000, 128
+# What plain attention may take for a context of 4096 tokens before the micro-batch shrinks for it.
+_DEFAULT_SCORE_BYTES = 48_000_000
 # 4096 tokens of prose have some 1,200 different ones: 15 MB of rows, in pages, for Gemma 3n and 4.
 # The least, 340 tokens' rows, is for budgets that stream weights: a token reads 12 KB of rows
 # again then at most, but all of the weights that the cache leaves no place for.
@@ -86,11 +89,14 @@ def _unstreamed(model: Model, best: MemoryChoices) -> Iterator[MemoryChoices]:
         if options.micro_batch_tokens is None and micro_batch < current.micro_batch_tokens:
             current = replace(current, micro_batch_tokens=micro_batch)
             yield current
+    if not current.flash_attention and options.flash_attention is None:
+        current = replace(current, flash_attention=True)
+        yield current
     if current.repack and options.repack is None and not options.platform.can_release:
         current = replace(current, repack=False)  # both orders of the weights would stay
         yield current
     for kv_type in (KvType.Q8_0, KvType.Q4_0):
-        if options.kv_type is None and can_hold(model.shape, kv_type):
+        if options.kv_type is None and can_hold(model.shape, kv_type) and current.flash_attention:
             current = replace(current, kv_type=kv_type)
             yield current
         if kv_type is KvType.Q8_0:
@@ -114,10 +120,34 @@ def _best_choices(model: Model) -> MemoryChoices:
         ple_policy=(options.ple_policy or PlePolicy.RESIDENT) if has_ple else PlePolicy.NONE,
         threads=options.threads or 1,
         file=model.header.path.name,
+        flash_attention=_wants_flash(model),
     )
+    choices = _with_room_for_scores(model, choices)
     if has_ple and (options.ple_policy or (wants_cache and PlePolicy.CACHE)) is PlePolicy.CACHE:
         return _with_ple_cache(model, choices)
     return choices
+
+
+def _wants_flash(model: Model) -> bool:
+    if not allows_plain(model.options.kv_type or KvType.F16):
+        return True
+    asked = model.options.flash_attention
+    return not plain_is_faster(model.shape, model.options.platform) if asked is None else asked
+
+
+def _with_room_for_scores(model: Model, choices: MemoryChoices) -> MemoryChoices:
+    """A smaller micro-batch, where the scores of plain attention would take too much."""
+    if choices.flash_attention or model.options.micro_batch_tokens is not None:
+        return choices
+    sizes = (n for n in _MICRO_BATCHES if _LEAST_DEFAULT_MICRO_BATCH <= n <= choices.micro_batch_tokens)
+    rungs = [replace(choices, micro_batch_tokens=size) for size in sizes]
+    # At one length for all: more context must not come with less memory.
+    fitting = (
+        rung
+        for rung in rungs
+        if model.plain_bytes(replace(rung, context_tokens=DEFAULT_CONTEXT_TOKENS)) <= _DEFAULT_SCORE_BYTES
+    )
+    return next(fitting, rungs[-1])
 
 
 def _default_micro_batch(model: Model) -> int:
@@ -207,10 +237,13 @@ def smallest_budgets(model: Model, rungs: Sequence[Rung], totals: Sequence[int])
     full_speed = min(
         total
         for rung, total in pairs
-        if not rung.choices.streamed_bytes
-        and (rung.choices.kv_type, rung.choices.repack) == (best.kv_type, best.repack)
+        if not rung.choices.streamed_bytes and _speed_choices(rung.choices) == _speed_choices(best)
     )
     return minimum, comfortable, full_speed
+
+
+def _speed_choices(choices: MemoryChoices) -> tuple[object, ...]:
+    return choices.kv_type, choices.repack, choices.flash_attention
 
 
 def _exceeded(

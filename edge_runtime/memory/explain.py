@@ -26,6 +26,7 @@ def what_was_given_up(best: MemoryChoices, choices: MemoryChoices) -> tuple[str,
         (best.kv_type.value, choices.kv_type.value, "{} KV (now {})"),
         (best.micro_batch_tokens, choices.micro_batch_tokens, "a micro-batch of {} tokens (now {})"),
         (_yes(best.repack), _yes(choices.repack), "repacked weights"),
+        (best.flash_attention, choices.flash_attention, "the faster plain attention"),
         (_resident(best), _resident(choices), "all per-layer embeddings in RAM"),
         (0, choices.streamed_bytes, "all weights in RAM"),
     )
@@ -44,7 +45,8 @@ def _chosen(plan: MemoryPlan) -> str:
     choices = plan.choices
     return (
         f"Chosen: {choices.context_tokens} tokens of context, {choices.kv_type.value} KV, "
-        f"micro-batch {choices.micro_batch_tokens}, repack {'on' if choices.repack else 'off'}."
+        f"micro-batch {choices.micro_batch_tokens}, repack {'on' if choices.repack else 'off'}, "
+        f"{'flash' if choices.flash_attention else 'plain'} attention."
     )
 
 

@@ -63,6 +63,7 @@ class MemoryChoices:
     threads: int = 1
     file: str = ""
     streamed_bytes: int = 0  # weights that are read from flash for every token
+    flash_attention: bool = True  # see attention.py
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -75,6 +76,7 @@ class MemoryChoices:
             "threads": self.threads,
             "file": self.file,
             "streamed_bytes": self.streamed_bytes,
+            "flash_attention": self.flash_attention,
         }
 
 
@@ -97,6 +99,7 @@ class PlanOptions:
     kv_type: KvType | None = None
     micro_batch_tokens: int | None = None
     repack: bool | None = None
+    flash_attention: bool | None = None
     ple_policy: PlePolicy | None = None
     ple_cache_bytes: int | None = None
     ple_locked_bytes: int = 0  # of the table's first rows: a tokenizer's most used tokens have low ids
@@ -107,6 +110,7 @@ class PlanOptions:
     compute_factor: float = 1.0  # llama.cpp's own figures over ours: see llama_backend.dry_run
     kv_factor: float = 1.0
     platform: Platform = field(default_factory=Platform)
+    beside: tuple[MemoryPart, ...] = ()  # what the same process holds besides this model: see speech_parts
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,12 @@ class MemoryPlan:
     @property
     def locked_bytes(self) -> int:
         return self._sum(Held.LOCKED)
+
+    @property
+    def buffer_bytes(self) -> int:
+        """What llama.cpp logs as the size of its compute buffer."""
+        names = ("compute buffers", "attention masks", "attention scores")
+        return sum(self.part_bytes(name) for name in names)
 
     @property
     def context_tokens(self) -> int:

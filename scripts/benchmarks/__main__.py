@@ -11,7 +11,10 @@ from .machine import describe_machine
 from .table import Row, format_table
 
 # In this order: the first ones want a machine that nothing has warmed up or filled yet.
-_SECTIONS = ("speed", "parallel", "contention", "conversation", "memory", "headers", "damaged", "round_trip")
+_SECTIONS = (
+    *("speed", "attention", "parallel", "contention", "conversation", "memory"),
+    *("headers", "damaged", "round_trip"),
+)
 
 
 def main() -> int:

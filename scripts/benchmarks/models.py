@@ -36,7 +36,7 @@ def open_engine(name: str, **options: Any) -> Iterator[Engine]:
         engine.close()
 
 
-def submit(engine: Engine, prompt: str, **options: Any) -> SimpleQueue[Event]:
+def submit(engine: Engine, prompt: str | tuple[int, ...], **options: Any) -> SimpleQueue[Event]:
     events: SimpleQueue[Event] = SimpleQueue()
     engine.submit(GenerationRequest(prompt, GenerationOptions(**options), events.put, parse_special=True))
     return events
@@ -51,5 +51,5 @@ def wait(events: SimpleQueue[Event]) -> Reply:
             raise event.error
 
 
-def generate(engine: Engine, prompt: str, **options: Any) -> Reply:
+def generate(engine: Engine, prompt: str | tuple[int, ...], **options: Any) -> Reply:
     return wait(submit(engine, prompt, **options))

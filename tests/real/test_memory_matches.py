@@ -18,19 +18,28 @@ LOGGED_TO = 2**20 // 100  # llama.cpp prints hundredths of a MiB
 
 
 def assert_matches(
-    path: Path, context_tokens: int, micro_batch: int, kv_type: KvType, sequences: int, tolerance: float
+    path: Path,
+    context_tokens: int,
+    micro_batch: int,
+    kv_type: KvType,
+    sequences: int,
+    tolerance: float,
+    flash_attention: bool = True,
 ) -> None:
-    found = dry_run(DryRunTask(str(path), context_tokens, sequences, micro_batch, kv_type.value))
+    found = dry_run(
+        DryRunTask(str(path), context_tokens, sequences, micro_batch, kv_type.value, flash_attention)
+    )
     options = PlanOptions(
         context_tokens=context_tokens,
         micro_batch_tokens=micro_batch,
         kv_type=kv_type,
         max_sequences=sequences,
+        flash_attention=flash_attention,
     )
     plan = plan_memory(read_header(path), options)
-    buffers = plan.part_bytes("compute buffers") + plan.part_bytes("attention masks")
     assert plan.part_bytes("KV cache") == pytest.approx(found.kv_bytes, abs=LOGGED_TO)
-    assert buffers == pytest.approx(found.compute_bytes, rel=tolerance, abs=LOGGED_TO)
+    assert plan.choices.flash_attention is flash_attention
+    assert plan.buffer_bytes == pytest.approx(found.compute_bytes, rel=tolerance, abs=LOGGED_TO)
 
 
 CASES = [
@@ -45,6 +54,11 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_smollm2(smollm2_path: Path, case: tuple[int, int, KvType, int]) -> None:
     assert_matches(smollm2_path, *case, tolerance=0.1)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case[2] is KvType.F16], ids=str)
+def test_plain_attention(smollm2_path: Path, case: tuple[int, int, KvType, int]) -> None:
+    assert_matches(smollm2_path, *case, tolerance=0.05, flash_attention=False)
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
