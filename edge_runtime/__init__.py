@@ -17,6 +17,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .async_runtime import AsyncRuntime
     from .errors import EdgeRuntimeError
+    from .listening import ListenOptions
     from .memory import MemoryPlan
     from .records import (
         ContextPolicy,
@@ -31,38 +32,49 @@ if TYPE_CHECKING:
         Usage,
     )
     from .runtime import Runtime
+    from .speech_async import AsyncSpeechRuntime
+    from .speech_runtime import SpeechRuntime
+    from .transcript import TranscriptEvent
 
 _HOME_OF = {
     "AsyncRuntime": "async_runtime",
+    "AsyncSpeechRuntime": "speech_async",
     "ContextPolicy": "records",
     "EdgeRuntimeError": "errors",
     "FinishReason": "records",
     "GenerationOptions": "records",
+    "ListenOptions": "listening",
     "MemoryPlan": "memory",
     "MemoryUsage": "records",
     "Message": "records",
     "Reply": "records",
     "Runtime": "runtime",
     "SamplingOptions": "records",
+    "SpeechRuntime": "speech_runtime",
     "TextPiece": "records",
     "TokenLogprob": "records",
+    "TranscriptEvent": "transcript",
     "Usage": "records",
 }
 
 __all__ = [
     "AsyncRuntime",
+    "AsyncSpeechRuntime",
     "ContextPolicy",
     "EdgeRuntimeError",
     "FinishReason",
     "GenerationOptions",
+    "ListenOptions",
     "MemoryPlan",
     "MemoryUsage",
     "Message",
     "Reply",
     "Runtime",
     "SamplingOptions",
+    "SpeechRuntime",
     "TextPiece",
     "TokenLogprob",
+    "TranscriptEvent",
     "Usage",
     "__version__",
 ]

@@ -105,13 +105,14 @@ def test_options_reach_the_engine(device: Device) -> None:
     sampling = ["--temperature", "0.5", "--top-k", "7", "--top-p", "0.5", "--min-p", "0.1", "--seed", "3"]
     loading = ["--model", "some", "--budget", "2GB", "--context", "512", "--threads", "3", "--offline"]
     loading += ["--gpu-layers", "0", "--kv", "q8_0", "--ple", "cache", "--no-repack"]
-    loading += ["--ple-locked", "8MB"]
+    loading += ["--ple-locked", "8MB", "--no-flash-attention"]
     penalty = ["--repeat-penalty", "1.5", "--max-tokens", "4"]
     assert main(["generate", *sampling, *loading, *penalty, "Hi"]) == 0
     ((model, options),) = device.opened
     options.pop("on_progress")
     asked = {"budget": "2GB", "context_tokens": 512, "threads": 3, "gpu_layers": 0}
     asked |= {"kv_type": "q8_0", "ple": "cache", "ple_locked": "8MB", "repack": False}
+    asked |= {"flash_attention": False, "beside": ()}
     assert (model, options) == ("some", asked)
     assert device.backend is not None
     (drawn,) = device.backend.sampling

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.cli.interrupts import Interrupts
-from edge_runtime.cli.terminal import Screen, WordWrap, clean, one_line, text_columns
+from edge_runtime.cli.terminal import Screen, WordWrap
+from edge_runtime.display_text import clean, one_line, text_columns
 
 if sys.platform != "win32":
     from pseudo_terminal import PseudoTerminal, child_environment

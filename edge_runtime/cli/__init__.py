@@ -12,13 +12,16 @@ from importlib import import_module
 from pathlib import Path
 
 from .. import __version__
+from ..display_text import clean
 from ..errors import EdgeRuntimeError
 from .exit_status import CANCELLED, ENGINE, GOOD, exit_status_of
-from .terminal import clean
 
 _COMMANDS = (
     "chat",
     "generate",
+    "transcribe",
+    "translate",
+    "listen",
     "plan",
     "models",
     "doctor",

@@ -1,4 +1,4 @@
-"""`edge-runtime bench`: how fast a model reads and writes here."""
+"""`edge-runtime bench`: how fast a model reads and writes here; `bench speech` has a file of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import OptionInvalid
 from ..units import format_bytes
+from . import bench_speech
 from .exit_status import GOOD
 from .model_options import add_model_options, model_name, open_runtime
 
@@ -23,7 +24,7 @@ def add_parser(commands: _Commands) -> None:
     parser = commands.add_parser(
         "bench",
         help="measure speed and memory",
-        description="Measure a model's speed and memory on this device. Nothing else should be running.",
+        description="Measure a chat model's speed and memory on this device. Nothing else should be running.",
     )
     add_model_options(parser)
     parser.add_argument("--prompt-tokens", type=int, default=256, metavar="N")
@@ -33,6 +34,8 @@ def add_parser(commands: _Commands) -> None:
     )
     parser.add_argument("--json", action="store_true", help="only the JSON line")
     parser.set_defaults(run=run)
+    others = parser.add_subparsers(title="other kinds of models", metavar="KIND")
+    bench_speech.add_parser(others)
 
 
 def run(args: argparse.Namespace) -> int:

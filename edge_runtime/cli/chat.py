@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..display_text import one_line, text_columns
 from ..errors import OptionInvalid
 from ..process_memory import PeakSampler
 from ..records import FinishReason, GenerationKeywords, Reply
@@ -21,7 +22,7 @@ from .interrupts import Interrupts
 from .memory_gauge import memory_line
 from .model_options import add_model_options, add_sampling_options, generation_keywords, model_name
 from .prompt_source import read_prompt
-from .terminal import Screen, one_line, text_columns
+from .terminal import Screen
 
 if TYPE_CHECKING:
     from ..chat import Conversation

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..chat import Answer, Conversation
+from ..display_text import clean, one_line
 from ..errors import EdgeRuntimeError, EngineClosed
 from ..history import Exchange
 from ..process_memory import process_memory
@@ -17,7 +18,7 @@ from .answering import describe_cost, show_answer
 from .interrupts import Interrupts
 from .line_input import LineDropped
 from .memory_gauge import memory_line, memory_report
-from .terminal import Screen, clean, one_line
+from .terminal import Screen
 
 if TYPE_CHECKING:
     from ..runtime import Runtime

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..display_text import one_line, text_columns
 from .exit_status import GOOD
 from .progress_bar import ConsoleProgress
-from .terminal import one_line, text_columns
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from ..tools.diff import Difference, MetadataChange, TensorChange

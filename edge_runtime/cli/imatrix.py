@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..display_text import clean
 from ..units import format_bytes
 from .exit_status import GOOD
 from .progress_bar import ConsoleProgress
 from .reading_options import add_reading_options, read_text, reading_numbers
-from .terminal import clean
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from ..tools.imatrix import ImportanceMatrix

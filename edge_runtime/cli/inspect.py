@@ -9,9 +9,9 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ..display_text import clean, one_line, text_columns
 from ..units import format_bytes
 from .exit_status import GOOD
-from .terminal import clean, one_line, text_columns
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from ..gguf_types import TensorInfo

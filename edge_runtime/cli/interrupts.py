@@ -19,7 +19,8 @@ class Interrupts:
     with KeyboardInterrupt.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, impatient_presses: int = _IMPATIENT_PRESSES) -> None:
+        self._impatient_presses = impatient_presses
         self.presses = 0  # since the last clear()
         self._action: Callable[[], None] | None = None
         self._previous: signal._HANDLER = signal.SIG_DFL
@@ -58,5 +59,5 @@ class Interrupts:
         self.presses += 1
         if self._action is not None:
             self._action()
-        if self.presses >= _IMPATIENT_PRESSES:
+        if self.presses >= self._impatient_presses:
             raise KeyboardInterrupt

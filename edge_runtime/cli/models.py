@@ -5,17 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..catalog import DEFAULT_MODEL, locate
-from ..errors import OptionInvalid
+from ..catalog import (
+    DEFAULT_MODEL,
+    ModelKind,
+    find_manifest,
+    find_speech_model,
+    find_vad_model,
+    locate,
+    split_name,
+)
+from ..errors import ModelNotFound, OptionInvalid
 from ..inventory import Entry, Verdict, Verified, list_entries, remove, verify
-from ..store import FileRecord, is_unchanged, read_record, store_folder
+from ..store import CONVERTED, FileRecord, is_unchanged, read_record, store_folder
 from ..units import format_bytes
 from .exit_status import GOOD, MODEL
 from .progress_bar import ConsoleProgress
+
+if TYPE_CHECKING:
+    from ..pull import Converter
 
 _COLUMNS = 80
 _NAME_COLUMNS = 24  # a longer name gets a line of its own
@@ -91,15 +102,27 @@ def _size(entry: Entry) -> str:
 
 
 def _path(args: argparse.Namespace) -> int:
-    location = locate(args.name)
-    path = location.path.absolute()
+    name, path = _find_any(args.name)
     if args.json:
         record = read_record(path)
         sha256 = record.sha256 if record and is_unchanged(path, record) else ""
-        _print_json({"name": location.name, "path": str(path), "sha256": sha256})
+        _print_json({"name": name, "path": str(path), "sha256": sha256})
     else:
         print(path)
     return GOOD
+
+
+def _find_any(name: str) -> tuple[str, Path]:
+    """A model's name, and its file; its folder, where it was converted."""
+    finders = {ModelKind.SPEECH: find_speech_model, ModelKind.VAD: find_vad_model}
+    try:
+        kind = find_manifest(split_name(name)[0]).kind
+    except ModelNotFound:
+        kind = ModelKind.CHAT
+    if kind in finders:
+        return split_name(name)[0], finders[kind](name).absolute()
+    location = locate(name)
+    return location.name, location.path.absolute()
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -143,7 +166,7 @@ def _pull_one(name: str, from_path: Path | None) -> None:
     from ..pull import pull  # here, since every command imports this module, and http.client is slow
 
     try:
-        pulled = pull(name, from_path, ConsoleProgress())
+        pulled = pull(name, from_path, ConsoleProgress(), _converters())
     except KeyboardInterrupt:
         print(f"\n{name}: what has arrived is kept, the next pull goes on from there", file=sys.stderr)
         raise
@@ -153,7 +176,16 @@ def _pull_one(name: str, from_path: Path | None) -> None:
     print(f"{name} {'was already' if pulled.already_here else 'is'} here ({proof}): {pulled.path}")
 
 
+def _converters() -> Mapping[str, Converter]:
+    from ..pull import Converter
+    from ..tools.whisper import convert_whisper, require_onnx
+
+    return {"ctranslate2-whisper": Converter(require_onnx, convert_whisper)}
+
+
 def _proof(record: FileRecord) -> str:
+    if record.compared_with == CONVERTED:
+        return "converted from files whose sha256 is as the manifest says"
     if record.compared_with:
         return f"sha256 as the {record.compared_with} says"
     return "unverified: no sha256 to compare with"

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..display_text import one_line, text_columns
 from ..units import format_bytes
 from .exit_status import GOOD
 from .progress_bar import ConsoleProgress
 from .reading_options import add_reading_options, read_text, reading_numbers
-from .terminal import one_line, text_columns
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from ..tools.quality import ModelQuality, Quality

@@ -11,9 +11,9 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..display_text import one_line
 from .picture_file import check_picture, save_picture
 from .quality import short_names
-from .terminal import one_line
 
 if TYPE_CHECKING:
     from ..tools.quality import ModelQuality, Quality

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..display_text import clean
 from ..units import format_bytes, parse_bytes
 from .exit_status import GOOD
 from .inspect import class_table, memory_lines
 from .plan import parse_count, plan_lines
 from .progress_bar import ConsoleProgress
-from .terminal import clean
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from ..tools.quantize import Quantized, QuantizeOptions

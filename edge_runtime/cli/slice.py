@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..display_text import clean
 from ..units import format_bytes
 from .exit_status import GOOD
 from .progress_bar import ConsoleProgress
-from .terminal import clean
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from ..tools.slice import Sliced

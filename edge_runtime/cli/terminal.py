@@ -6,11 +6,12 @@ import os
 import shutil
 import sys
 import threading
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TextIO
+
+from ..display_text import clean, one_line, text_columns
 
 try:
     import termios
@@ -19,42 +20,6 @@ except ImportError:  # Windows
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _TAB_COLUMNS = 8
-
-# Model output, titles and file names are untrusted. A terminal obeys control characters:
-# escape sequences move its cursor, set its title, answer on its stdin. The signs that
-# reverse the direction of writing can make text look like another.
-_REMOVED = dict.fromkeys(
-    [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"]
-    + [*range(0x202A, 0x202F), *range(0x2066, 0x206A)]
-)
-
-
-def clean(text: str) -> str:
-    """Without control characters other than newline and tab."""
-    return text.translate(_REMOVED)
-
-
-def one_line(text: str, columns: int) -> str:
-    """Clean, on one line, cut to so many columns."""
-    words = " ".join(clean(text).split())
-    if text_columns(words) <= columns:
-        return words
-    while words and text_columns(words) > columns - 1:
-        words = words[:-1]
-    return words.rstrip() + "…"
-
-
-def text_columns(text: str) -> int:
-    """How many cells a terminal gives to `text`: East Asian signs and emoji take two, accents none."""
-    return sum(_character_columns(character) for character in text)
-
-
-def _character_columns(character: str) -> int:
-    if character < "\u0300":
-        return 1
-    if unicodedata.combining(character) or unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
 
 
 class WordWrap:
@@ -130,7 +95,7 @@ class Screen:
         self.out, self.notes = out or sys.stdout, notes or sys.stderr
         self.is_terminal = self.out.isatty()
         self.has_notes_terminal = self.notes.isatty()
-        self._styled = self.has_notes_terminal and _can_style()
+        self._styled = self.has_notes_terminal and can_style()
         self._wrap: WordWrap | None = None
         self._ends_line = True
         if isinstance(self.out, TextIOWrapper):
@@ -254,7 +219,7 @@ def terminal_columns() -> int:
     return max(shutil.get_terminal_size().columns, 20)
 
 
-def _can_style() -> bool:
+def can_style() -> bool:
     """https://no-color.org, and terminals that know no escape sequences."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM", "") in ("", "dumb"):
         return False

@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..display_text import clean
 from .exit_status import GOOD, MODEL
 from .progress_bar import ConsoleProgress
-from .terminal import clean
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from ..tools.verify import Problem, VerifyReport

@@ -1,0 +1,15 @@
+"""What was said, in another language, by a chat model of the catalog.
+
+translator = ChatTranslator(runtime, to="French")
+for event in translate_events(events, translator): ...
+
+To English alone, Whisper can do it without a second model: RecognitionOptions.translate.
+"""
+
+from __future__ import annotations
+
+from .events import translate_events
+from .prompts import Translated
+from .translator import ChatTranslator, Translator
+
+__all__ = ["ChatTranslator", "Translated", "Translator", "translate_events"]
