@@ -9,18 +9,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import ModelFileInvalid, ModelNotFound
-from .manifest import MODEL_NAME, Manifest, ModelFile, read_manifest
-from .store import arrived_bytes, model_file, model_folder, store_folder, stored_names
+from .errors import ModelFileInvalid, ModelNotFound, ModelUnsupported
+from .manifest import MODEL_NAME, Manifest, ModelFile, ModelKind, read_manifest
+from .store import arrived_bytes, model_file, model_folder, staged_bytes, store_folder, stored_names
 from .units import format_bytes
 
 __all__ = [
     "DEFAULT_MODEL",
+    "DEFAULT_SPEECH_MODEL",
+    "DEFAULT_VAD_MODEL",
     "Manifest",
     "ModelFile",
+    "ModelKind",
     "ModelLocation",
     "find_file",
     "find_manifest",
+    "find_speech_model",
+    "find_vad_model",
     "list_models",
     "locate",
     "recognize",
@@ -28,6 +33,13 @@ __all__ = [
 ]
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_SPEECH_MODEL = "whisper-base"
+DEFAULT_VAD_MODEL = "silero-vad"
+_KINDS = {  # what a person calls it, and one of them
+    ModelKind.CHAT: ("a chat model", DEFAULT_MODEL),
+    ModelKind.SPEECH: ("a speech model", DEFAULT_SPEECH_MODEL),
+    ModelKind.VAD: ("a voice activity detector", DEFAULT_VAD_MODEL),
+}
 
 
 @dataclass(frozen=True)
@@ -81,18 +93,101 @@ def locate(name_or_path: str | Path) -> ModelLocation:
     A name without a quantization means the first of its files that is here.
     Nothing is hashed: a file in the store got its name only after a check.
 
-    Raises ModelNotFound, saying where it looked and which command fetches the model.
+    Raises ModelNotFound, saying where it looked and which command fetches the model,
+    and ModelUnsupported for a name that stands for no chat model.
     """
     if isinstance(name_or_path, Path) or _looks_like_path(name_or_path):
         return _locate_path(Path(name_or_path))
     head, quantization = split_name(name_or_path)
     if head in _manifest_names():
-        return _locate_known(find_manifest(head), quantization)
+        manifest = find_manifest(head)
+        _require_kind(manifest, ModelKind.CHAT)
+        return _locate_known(manifest, quantization)
     if head in stored_names():
         return _locate_unknown(head, quantization)
     if Path(name_or_path).is_file():
         return _locate_path(Path(name_or_path))
     raise _unknown(name_or_path, [str(store_folder() / "models"), str(Path.cwd())])
+
+
+def find_speech_model(name_or_path: str | Path = DEFAULT_SPEECH_MODEL) -> Path:
+    """The folder of a speech model's ONNX files, by its name, or by the folder's own path.
+
+    Raises ModelNotFound, saying which command fetches it, and ModelUnsupported for the name
+    of a model of another kind.
+    """
+    path = _path_given(name_or_path)
+    if path is None:
+        manifest = _known_as(str(name_or_path), ModelKind.SPEECH)
+        path = stored_path(manifest)
+        if path is None:
+            raise _not_pulled(manifest.name, manifest, manifest.files)
+        return path if path.is_dir() else path.parent
+    if not path.is_dir():
+        problem = "is a file" if path.is_file() else "does not exist"
+        raise ModelNotFound(
+            f"{path} {problem}; expected the folder of a speech model",
+            hint=f"give the folder with encoder and decoder, or the name {DEFAULT_SPEECH_MODEL}",
+            looked_in=[str(path.absolute().parent)],
+        )
+    return path
+
+
+def find_vad_model(name_or_path: str | Path = DEFAULT_VAD_MODEL) -> Path:
+    """The ONNX file of a voice activity detector, by its name, or by the file's own path.
+
+    Raises ModelNotFound and ModelUnsupported, as find_speech_model() does.
+    """
+    path = _path_given(name_or_path)
+    if path is None:
+        manifest = _known_as(str(name_or_path), ModelKind.VAD)
+        path = stored_path(manifest)
+        if path is None:
+            raise _not_pulled(manifest.name, manifest, manifest.files)
+    if not path.is_file():
+        raise ModelNotFound(
+            f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected an ONNX file",
+            hint=f"give the file, or the name {DEFAULT_VAD_MODEL}",
+            looked_in=[str(path.absolute().parent)],
+        )
+    return path
+
+
+def stored_path(manifest: Manifest) -> Path | None:
+    """The folder of a converted model, else the first of its files; None while it is not complete."""
+    if manifest.conversion is None:
+        paths = (model_file(manifest.name, file.file_name) for file in manifest.files)
+        return next((path for path in paths if path.is_file()), None)
+    folder = model_folder(manifest.name)
+    complete = all((folder / name).is_file() for name in manifest.conversion.results)
+    return folder if complete else None
+
+
+def _path_given(name_or_path: str | Path) -> Path | None:
+    """None for a name. A name of the catalog comes before a folder that happens to be called so."""
+    if isinstance(name_or_path, Path) or _looks_like_path(name_or_path):
+        return Path(name_or_path).expanduser()
+    known = split_name(name_or_path)[0] in _manifest_names()
+    return Path(name_or_path) if not known and Path(name_or_path).exists() else None
+
+
+def _known_as(name: str, kind: ModelKind) -> Manifest:
+    manifest = find_manifest(split_name(name)[0])
+    _require_kind(manifest, kind)
+    return manifest
+
+
+def _require_kind(manifest: Manifest, kind: ModelKind) -> None:
+    if manifest.kind is kind:
+        return
+    expected, example = _KINDS[kind]
+    raise ModelUnsupported(
+        f"{manifest.name} is {_KINDS[manifest.kind][0]}, expected {expected}",
+        hint=f"{example} is one; `edge-runtime models list` shows all",
+        name=manifest.name,
+        kind=manifest.kind.value,
+        expected=kind.value,
+    )
 
 
 def recognize(path: Path) -> tuple[Manifest, ModelFile] | None:
@@ -105,14 +200,18 @@ def recognize(path: Path) -> tuple[Manifest, ModelFile] | None:
 
 
 def known_files() -> Iterator[tuple[Manifest, ModelFile]]:
-    """Every file of every manifest that can be read."""
+    """Every file of every manifest that can be read, but for what is fetched to be converted."""
+    for manifest in _readable():
+        for file in () if manifest.conversion else manifest.files:
+            yield manifest, file
+
+
+def _readable() -> Iterator[Manifest]:
     for name in sorted(_manifest_names()):
         try:
-            manifest = find_manifest(name)
+            yield find_manifest(name)
         except ModelFileInvalid:  # one broken manifest of the user's must not hide the others
             continue
-        for file in manifest.files:
-            yield manifest, file
 
 
 def _manifest_names() -> set[str]:
@@ -123,6 +222,12 @@ def _manifest_names() -> set[str]:
 def _choose_files(manifest: Manifest, quantization: str) -> tuple[ModelFile, ...]:
     if not quantization:
         return manifest.files
+    if manifest.conversion:
+        raise ModelNotFound(
+            f"{manifest.name} has no quantization {quantization[:40]!r}: there is one form of it",
+            hint=f"call it {manifest.name}",
+            name=manifest.name,
+        )
     chosen = tuple(f for f in manifest.files if f.quantization.lower() == quantization.lower())
     if chosen:
         return chosen
@@ -179,8 +284,11 @@ def _first_gguf(name: str, quantization: str) -> Path | None:
 
 
 def _not_pulled(name: str, manifest: Manifest, files: tuple[ModelFile, ...]) -> ModelNotFound:
-    places = [model_file(manifest.name, file.file_name) for file in files]
-    arrived = next(filter(None, map(arrived_bytes, places)), 0)
+    if manifest.conversion:
+        places, arrived = [model_folder(manifest.name)], staged_bytes(manifest.name)
+    else:
+        places = [model_file(manifest.name, file.file_name) for file in files]
+        arrived = next(filter(None, map(arrived_bytes, places)), 0)
     so_far = f"; {format_bytes(arrived)} of it have arrived" if arrived else ""
     return ModelNotFound(
         f"{name} is not on this device{so_far}; looked for {', '.join(map(str, places))}",

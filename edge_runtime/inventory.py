@@ -8,8 +8,19 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from .catalog import Manifest, ModelFile, find_file, known_files, list_models, locate, split_name
-from .errors import ModelNotFound
+from .catalog import (
+    Manifest,
+    ModelFile,
+    ModelKind,
+    find_file,
+    find_manifest,
+    known_files,
+    list_models,
+    locate,
+    split_name,
+    stored_path,
+)
+from .errors import ModelFileInvalid, ModelNotFound
 from .model_lock import lock_model
 from .progress import QUIET, Progress
 from .store import (
@@ -25,6 +36,7 @@ from .store import (
     record_path,
     remove_file,
     remove_model,
+    staged_bytes,
     store_folder,
     stored_names,
     write_record,
@@ -33,7 +45,7 @@ from .store import (
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of one model, known or imported."""
+    """One file of one model, known or imported; a converted model is one, whatever it is made of."""
 
     name: str  # what to call it by: NAME, or NAME:QUANT for any but the first file
     path: Path  # where it is, or will be
@@ -53,8 +65,17 @@ class Entry:
         return self.manifest.licence if self.manifest else "?"
 
     @property
+    def kind(self) -> ModelKind:
+        return self.manifest.kind if self.manifest else ModelKind.CHAT
+
+    @property
     def has_hash(self) -> bool:
         return self.file is None or bool(self.file.sha256)
+
+    def _is_unchanged(self) -> bool:
+        if self.file is None and self.manifest:  # a folder
+            return self.state is FileState.READY
+        return is_unchanged(self.path, self.record)
 
     def as_json(self) -> dict[str, Any]:
         manifest, file = self.manifest, self.file
@@ -67,6 +88,7 @@ class Entry:
         }  # fmt: skip
         return {
             "name": self.name,
+            "kind": self.kind.value,
             "state": self.state.value,
             "path": str(self.path),
             "size_bytes": self.size_bytes,
@@ -75,7 +97,7 @@ class Entry:
             "sha256": file.sha256 if file else "",
             "licence": self.licence,
             "good_for": self.good_for,
-            "verified": asdict(self.record) if self.record and is_unchanged(self.path, self.record) else None,
+            "verified": asdict(self.record) if self.record and self._is_unchanged() else None,
             **about,
         }
 
@@ -103,10 +125,45 @@ class Verified:
 
 def list_entries() -> tuple[Entry, ...]:
     """Every file of every known model, then what the user has imported."""
-    known = [_known_entry(manifest, file) for manifest in list_models() for file in manifest.files]
-    paths = {entry.path for entry in known}
+    known = [entry for manifest in list_models() for entry in _known_entries(manifest)]
+    paths = {path for manifest in list_models() for path in _known_paths(manifest.name)}
     own = [_own_entry(path) for path in _stored_files() if path not in paths]
     return (*known, *own)
+
+
+def _known_entries(manifest: Manifest) -> list[Entry]:
+    if manifest.conversion:
+        return [_converted_entry(manifest)]
+    return [_known_entry(manifest, file) for file in manifest.files]
+
+
+def _converted_entry(manifest: Manifest) -> Entry:
+    assert manifest.conversion is not None
+    folder = model_folder(manifest.name)
+    here = [path for path in _result_paths(manifest) if path.is_file()]
+    records = [read_record(path) for path in here]
+    unchanged = all(is_unchanged(path, record) for path, record in zip(here, records, strict=True))
+    arrived = staged_bytes(manifest.name)
+    if stored_path(manifest):
+        state = FileState.READY if unchanged else FileState.UNVERIFIED
+    else:
+        state = FileState.PARTIAL if arrived else FileState.ABSENT
+    size_bytes = sum(path.stat().st_size for path in here) if stored_path(manifest) else 0
+    return Entry(
+        name=manifest.name,
+        path=folder,
+        state=state,
+        size_bytes=size_bytes or manifest.conversion.result_bytes,
+        arrived_bytes=arrived if state is FileState.PARTIAL else 0,
+        manifest=manifest,
+        file=None,
+        record=records[0] if records else None,
+    )
+
+
+def _result_paths(manifest: Manifest) -> list[Path]:
+    results = manifest.conversion.results if manifest.conversion else ()
+    return [model_folder(manifest.name) / name for name in results]
 
 
 def _known_entry(manifest: Manifest, file: ModelFile) -> Entry:
@@ -137,8 +194,20 @@ def _entry(
 
 
 def _stored_files() -> Iterator[Path]:
+    """GGUF files of any name, and what the catalog knows besides."""
     for name in stored_names():
-        yield from sorted(model_folder(name).glob("*.gguf"))
+        known = {path for path in _known_paths(name) if path.is_file()}
+        yield from sorted(known | set(model_folder(name).glob("*.gguf")))
+
+
+def _known_paths(name: str) -> list[Path]:
+    try:
+        manifest = find_manifest(name)
+    except (ModelNotFound, ModelFileInvalid):
+        return []
+    if manifest.conversion:
+        return _result_paths(manifest)
+    return [model_file(name, file.file_name) for file in manifest.files]
 
 
 def verify(names: Sequence[str] = (), progress: Progress = QUIET) -> tuple[Verified, ...]:

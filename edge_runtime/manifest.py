@@ -2,6 +2,9 @@
 
 One TOML file for each model, in `models/` or in the store's `manifests/`. An
 empty sha256 or a size of 0 means that nobody has checked it: never a guess.
+
+A chat model's files are alternatives, one for each quantization. A model with a
+conversion is made out of all its files, and only what came out of it is kept.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -26,6 +30,7 @@ else:
 # ending that the store gives to its own files.
 MODEL_NAME = r"[a-z0-9][a-z0-9._-]{0,63}"
 FILE_NAME = r"(?!.*\.(partial|json|etag)$)[A-Za-z0-9][A-Za-z0-9._+-]{0,199}"
+_RAW_NAME = r"(?!.*\.(partial|etag)$)[A-Za-z0-9][A-Za-z0-9._+-]{0,199}"  # of a file that is converted
 _SHA256 = r"[0-9a-f]{64}|"
 _URL = r"https?://\S{1,500}"
 _PACKAGE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
@@ -36,7 +41,14 @@ _REVISION = r"[A-Za-z0-9][\w.-]{0,99}"
 _INNER_PATH = r"(?!/)(?!.*(^|/)\.\.?(/|$))(?!.*//)[\w.+ /-]{1,300}(?<!/)"  # relative, without "." and ".."
 _LINE = r"[^\x00-\x1f\x7f]{1,400}"
 
+_KINDS = "chat|speech|vad"
 _MAX_MANIFEST_BYTES = 1 << 20
+
+
+class ModelKind(str, Enum):
+    CHAT = "chat"  # text in, text out: GGUF for llama.cpp
+    SPEECH = "speech"  # sound in, text out
+    VAD = "vad"  # sound in, whether someone speaks out
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ Source = WheelSource | HubSource
 
 @dataclass(frozen=True)
 class ModelFile:
-    quantization: str
+    quantization: str  # "" in a model that is converted
     file_name: str  # its name in the store
     size_bytes: int  # 0: not known
     sha256: str  # "": not checked by anyone here
@@ -81,33 +93,49 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
+class Conversion:
+    """What is made out of the files of a model, on this device."""
+
+    format: str  # of the files, such as "ctranslate2-whisper": who converts must know it
+    result_bytes: int  # about, for a list
+    results: tuple[str, ...]  # file names; the files that came are not kept
+
+
+@dataclass(frozen=True)
 class Manifest:
     name: str
+    kind: ModelKind
     title: str
-    architecture: str  # llama.cpp's general.architecture
+    architecture: str  # llama.cpp's general.architecture, or what a recognizer calls it
     description: str
     good_for: str  # a few words, for a table
     licence: str
     licence_url: str
-    context_tokens: int
+    context_tokens: int  # 0: no chat model
     sampling: Mapping[str, Any] = field(hash=False)  # fields of records.SamplingOptions
     files: tuple[ModelFile, ...]  # the first one is the default
+    conversion: Conversion | None = None
 
 
 def read_manifest(path: Path) -> Manifest:
     """The manifest in one TOML file. Raises ModelFileInvalid, naming the file and the key."""
     root = _Table(path, "", _read_toml(path))
+    kind = ModelKind(root.text("kind", _KINDS)) if "kind" in root.values else ModelKind.CHAT
+    chats = kind is ModelKind.CHAT
+    conversion = _read_conversion(root) if "conversion" in root.values else None
     manifest = Manifest(
         name=root.text("name", MODEL_NAME),
+        kind=kind,
         title=root.text("title"),
         architecture=root.text("architecture", r"[a-z0-9_-]{1,40}"),
         description=root.text("description", r"[^\x00-\x09\x0b-\x1f\x7f]{1,2000}"),
         good_for=root.text("good_for", r"[^\x00-\x1f\x7f]{1,60}"),
         licence=root.text("licence", r"[^\x00-\x1f\x7f]{1,40}"),
         licence_url=root.text("licence_url", _URL),
-        context_tokens=root.count("context_tokens", least=1),
-        sampling=_read_sampling(root),
-        files=tuple(_read_file(table) for table in root.tables("files")),
+        context_tokens=root.count("context_tokens", least=1) if chats else 0,
+        sampling=_read_sampling(root) if chats else MappingProxyType({}),
+        files=tuple(_read_file(table, conversion is not None) for table in root.tables("files")),
+        conversion=conversion,
     )
     root.finish()
     _check_names(path, manifest)
@@ -142,10 +170,21 @@ def _read_sampling(root: _Table) -> Mapping[str, Any]:
     return MappingProxyType(values)
 
 
-def _read_file(table: _Table) -> ModelFile:
+def _read_conversion(root: _Table) -> Conversion:
+    table = root.table("conversion")
+    conversion = Conversion(
+        format=table.text("format", r"[a-z0-9-]{1,40}"),
+        result_bytes=table.count("result_bytes", least=1),
+        results=table.texts("results", _RAW_NAME),
+    )
+    table.finish()
+    return conversion
+
+
+def _read_file(table: _Table, converted: bool) -> ModelFile:
     file = ModelFile(
-        quantization=table.text("quantization", r"[A-Za-z0-9_.-]{1,40}"),
-        file_name=table.text("file_name", FILE_NAME),
+        quantization="" if converted else table.text("quantization", r"[A-Za-z0-9_.-]{1,40}"),
+        file_name=table.text("file_name", _RAW_NAME if converted else FILE_NAME),
         size_bytes=table.count("size_bytes"),
         sha256=table.text("sha256", _SHA256),
         sources=tuple(_read_source(source) for source in table.tables("sources")),
@@ -189,7 +228,7 @@ def _read_part(table: _Table) -> WheelPart:
 def _check_names(path: Path, manifest: Manifest) -> None:
     if manifest.name != path.stem:
         raise _invalid(path, "name", f"is {manifest.name!r}, but the file is called {path.name!r}")
-    for key in ("quantization", "file_name"):
+    for key in ("file_name",) if manifest.conversion else ("quantization", "file_name"):
         found = [getattr(file, key).lower() for file in manifest.files]
         if len(set(found)) != len(found):
             raise _invalid(path, f"files.{key}", "appears twice")
@@ -203,7 +242,9 @@ class _Table:
         self._known: set[str] = set()
 
     def text(self, key: str, pattern: str = _LINE) -> str:
-        value = self._take(key)
+        return self._matching(key, self._take(key), pattern)
+
+    def _matching(self, key: str, value: object, pattern: str) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value, re.ASCII | re.DOTALL):
             raise self.invalid(key, f"is {str(value)[:60]!r}, which is not of the form {pattern}")
         return value
@@ -219,6 +260,12 @@ class _Table:
         if not isinstance(value, dict):
             raise self.invalid(key, "is not a table")
         return _Table(self.path, self._dotted(key), value)
+
+    def texts(self, key: str, pattern: str) -> tuple[str, ...]:
+        values = self._take(key)
+        if not isinstance(values, list) or not values:
+            raise self.invalid(key, "is not a list of texts")
+        return tuple(self._matching(key, value, pattern) for value in values)
 
     def tables(self, key: str) -> list[_Table]:
         value = self._take(key)

