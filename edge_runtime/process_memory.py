@@ -6,6 +6,7 @@ pages (a mapped model) can be dropped and read again. The two are never added up
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import threading
@@ -191,3 +192,11 @@ class PeakSampler:
         self.peak_anonymous_bytes = max(self.peak_anonymous_bytes or 0, anonymous_bytes)
         self.peak_file_bytes = max(self.peak_file_bytes or 0, file_bytes)
         return True
+
+
+def trim_heap() -> None:
+    """Give memory that was freed back to the system (GNU C library; others do it by themselves)."""
+    if sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)

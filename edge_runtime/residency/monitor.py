@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import sys
 import threading
 from collections.abc import Callable, Sequence
 
-from ..process_memory import resident_kinds
+from ..process_memory import resident_kinds, trim_heap
 from .keeper import ResidencyKeeper
 
 _INTERVAL_S = 0.25
@@ -44,8 +42,8 @@ class MemoryMonitor:
         self._left_at_bytes = 0  # by the last attempt to make room
         self._keeper: ResidencyKeeper | None = None
         self._look, self._interval_s = look, interval_s
-        self._make_room = [*make_room, _trim_heap]
-        _trim_heap()  # what others have freed must not count as theirs, and then be gone
+        self._make_room = [*make_room, trim_heap]
+        trim_heap()  # what others have freed must not count as theirs, and then be gone
         self._foreign_bytes = max(sum(look() or (0, 0)) - base_bytes, 0)
         self._least_file_bytes: int | None = None
         self._stop = threading.Event()
@@ -61,7 +59,7 @@ class MemoryMonitor:
 
     def start(self, keeper: ResidencyKeeper | None) -> None:
         """keeper: of the model that has been loaded. What loading has freed goes back to the system."""
-        _trim_heap()
+        trim_heap()
         self._keeper = keeper
         if keeper is not None:
             self._make_room.insert(0, keeper.trim_ple)
@@ -124,11 +122,3 @@ class MemoryMonitor:
             self._left_at_bytes = self.used_bytes
             if self.used_bytes <= wanted_bytes:
                 return
-
-
-def _trim_heap() -> None:
-    """Give memory that was freed back to the system (GNU C library; others do it by themselves)."""
-    if sys.platform.startswith("linux"):
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)

@@ -1,0 +1,13 @@
+"""Whisper in onnxruntime.
+
+with open_recognizer(folder) as recognizer:
+    print(recognizer.recognize(samples).text)
+"""
+
+from __future__ import annotations
+
+from .opening import open_recognizer
+from .recognizer import WhisperRecognizer
+from .weight_files import weight_bytes
+
+__all__ = ["WhisperRecognizer", "open_recognizer", "weight_bytes"]

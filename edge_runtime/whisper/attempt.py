@@ -1,0 +1,102 @@
+"""One try at a piece of sound: language, then the transcript, under the eyes of the guard."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .config import WhisperConfig
+from .greedy import Request, Transcript, decode
+from .loop_guard import is_too_much, loop_length
+from .network import Cache, Encoded, Network
+from .vocabulary import Vocabulary
+
+_LONGEST_PROMPT_TOKENS = 4  # start, language, task, no timestamps
+
+
+class Language(NamedTuple):
+    code: str
+    probability: float
+
+
+class Wanted(NamedTuple):
+    language: str | None
+    translate: bool
+    prefix: tuple[int, ...]
+    draft: tuple[int, ...]
+    most_tokens: int | None
+    alignment: bool
+
+
+class Attempt(NamedTuple):
+    transcript: Transcript
+    language: Language
+    no_speech_probability: float
+
+
+class Decoder:
+    """The network with the meaning of its tokens."""
+
+    def __init__(self, network: Network, vocabulary: Vocabulary, config: WhisperConfig) -> None:
+        self._network, self._vocabulary, self._config = network, vocabulary, config
+
+    def attempt(self, encoded: Encoded, wanted: Wanted, duration_s: float) -> Attempt:
+        language, cache, logits = Language(wanted.language or "en", 1.0), None, None
+        if wanted.language is None and self._config.languages:
+            language, cache, logits = self._look(encoded)
+        prompt = self._config.prompt(language.code, translate=wanted.translate)
+        request = self._request(prompt[cache.length if cache else 0 :], wanted)
+        guard = _Guard(self._vocabulary, duration_s, len(wanted.prefix))
+        transcript = decode(self._network, encoded, request, guard, cache)
+        logits = transcript.first_logits if logits is None else logits
+        return Attempt(transcript, language, self._no_speech(logits))
+
+    def detect_language(self, encoded: Encoded) -> Language:
+        return self._look(encoded)[0] if self._config.languages else Language("en", 1.0)
+
+    def _look(self, encoded: Encoded) -> tuple[Language, Cache, NDArray[np.float32]]:
+        """The likeliest language; the cache of the start token; its logits."""
+        step = self._network.step(encoded, [self._config.start], None)
+        codes, ids = list(self._config.languages), list(self._config.languages.values())
+        probabilities = softmax(step.logits[0, ids])
+        best = int(probabilities.argmax())
+        return Language(codes[best], float(probabilities[best])), step.cache, step.logits[0]
+
+    def _request(self, prompt: tuple[int, ...], wanted: Wanted) -> Request:
+        config = self._config
+        room = config.most_positions - _LONGEST_PROMPT_TOKENS
+        return Request(
+            prompt=prompt,
+            prefix=wanted.prefix,
+            draft=wanted.draft,
+            end=config.end,
+            suppressed=config.suppressed,
+            suppressed_at_start=config.suppressed_at_start,
+            most_tokens=min(room, wanted.most_tokens or room),
+            alignment=wanted.alignment,
+        )
+
+    def _no_speech(self, logits: NDArray[np.float32]) -> float:
+        if self._config.no_speech is None:
+            return 0.0
+        return float(softmax(logits)[self._config.no_speech])
+
+
+class _Guard:
+    def __init__(self, vocabulary: Vocabulary, duration_s: float, prefix_tokens: int) -> None:
+        self._vocabulary, self._duration_s, self._prefix_tokens = vocabulary, duration_s, prefix_tokens
+
+    def __call__(self, transcript: Transcript) -> bool:
+        tokens = transcript.tokens
+        loop = loop_length(tokens)
+        if loop:
+            transcript.drop_last(min(loop, len(tokens) - self._prefix_tokens))
+            return True
+        return is_too_much(tokens, self._vocabulary.characters, self._duration_s)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    powers = np.exp(logits - logits.max())
+    return np.asarray(powers / powers.sum(), np.float32)

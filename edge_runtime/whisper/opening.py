@@ -1,0 +1,86 @@
+"""Opens a folder of Whisper files, whoever made them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ..errors import ModelFileInvalid, ModelNotFound
+from ..records import require_range
+from .config import WhisperConfig, make_config
+from .hugging_face import HuggingFaceExport, is_hugging_face_export
+from .model_files import read_object, whole_number, whole_numbers
+from .network import Network
+from .onnx_pair import ENCODER_NAME, OnnxPair
+from .recognizer import WhisperRecognizer
+from .vocabulary import Vocabulary, read_vocabulary
+
+_MOST_SIZE = 1 << 16
+
+
+def open_recognizer(folder: str | os.PathLike[str], threads: int = 2) -> WhisperRecognizer:
+    """From a folder as `edge-runtime models pull whisper-base` makes it, or an ONNX export of Hugging
+    Face's Optimum, with its config.json and tokenizer.json.
+
+    Raises EngineUnavailable (no onnxruntime), ModelNotFound, ModelFileInvalid, ModelUnsupported
+    (ONNX files, but not these).
+    """
+    require_range("threads", threads, 1, 1024)
+    path = Path(folder)
+    if (path / ENCODER_NAME).is_file():
+        return _open_pair(path, threads)
+    if is_hugging_face_export(path):
+        return _open_export(path, threads)
+    raise ModelNotFound(
+        f"{path}: no Whisper model in ONNX: neither {ENCODER_NAME} nor encoder_model.onnx is there",
+        hint="edge-runtime models pull whisper-base",
+        path=str(path),
+    )
+
+
+def _open_pair(folder: Path, threads: int) -> WhisperRecognizer:
+    path = folder / "config.json"
+    content = read_object(path)
+    vocabulary = read_vocabulary(folder)
+    network = OnnxPair(folder, threads=threads)
+    config = make_config(
+        vocabulary,
+        mel_bins=network.mel_bins,
+        most_positions=448,
+        suppressed=whole_numbers(content, "suppress_ids", path),
+        suppressed_at_start=whole_numbers(content, "suppress_ids_begin", path),
+        path=path,
+    )
+    return _fitting(folder, network, vocabulary, config)
+
+
+def _open_export(folder: Path, threads: int) -> WhisperRecognizer:
+    path = folder / "config.json"
+    content = read_object(path)
+    generation_path = folder / "generation_config.json"
+    choices = content | (read_object(generation_path) if generation_path.is_file() else {})
+    heads = whole_number(content, "decoder_attention_heads", 1, 256, path)
+    width = whole_number(content, "d_model", heads, _MOST_SIZE, path)
+    vocabulary = read_vocabulary(folder)
+    config = make_config(
+        vocabulary,
+        mel_bins=whole_number(content, "num_mel_bins", 1, 1024, path),
+        most_positions=whole_number(content, "max_target_positions", 16, _MOST_SIZE, path),
+        suppressed=whole_numbers(choices, "suppress_tokens", path),
+        suppressed_at_start=whole_numbers(choices, "begin_suppress_tokens", path),
+        path=path,
+    )
+    network = HuggingFaceExport(folder, heads=heads, head_size=width // heads, threads=threads)
+    return _fitting(folder, network, vocabulary, config)
+
+
+def _fitting(
+    folder: Path, network: Network, vocabulary: Vocabulary, config: WhisperConfig
+) -> WhisperRecognizer:
+    if len(vocabulary) > network.vocabulary_size:
+        raise ModelFileInvalid(
+            f"{folder}: the vocabulary has {len(vocabulary)} tokens, the network {network.vocabulary_size}",
+            hint="the folder mixes files of two models: fetch it again",
+            path=str(folder),
+        )
+    return WhisperRecognizer(network, vocabulary, config)

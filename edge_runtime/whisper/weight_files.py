@@ -1,0 +1,27 @@
+"""How large a folder's Whisper is, without opening it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import ModelNotFound
+from .hugging_face import export_graphs
+from .onnx_pair import DECODER_NAME, ENCODER_NAME
+
+
+def weight_bytes(folder: Path) -> int:
+    """Of the files that open_recognizer() opens there. Raises ModelNotFound when there are none."""
+    pair = [folder / name for name in (ENCODER_NAME, DECODER_NAME)]
+    graphs = pair if all(path.is_file() for path in pair) else export_graphs(folder)
+    if not graphs:
+        raise ModelNotFound(
+            f"{folder}: no Whisper model in ONNX is there",
+            hint="edge-runtime models pull whisper-base",
+            path=str(folder),
+        )
+    return sum(path.stat().st_size for graph in graphs for path in _with_data(graph) if path.is_file())
+
+
+def _with_data(graph: Path) -> tuple[Path, ...]:
+    """Large tensors lie beside a graph: our own in encoder.data, an export's in NAME.onnx_data."""
+    return graph, graph.with_suffix(".data"), graph.with_name(f"{graph.name}_data")
