@@ -1,0 +1,40 @@
+"""What a listener may choose, and the limits it works within."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..errors import OptionInvalid
+from ..records import require_range
+from ..vad import SegmentOptions
+
+
+@dataclass(frozen=True)
+class ListenOptions:
+    """Raises OptionInvalid for a value outside its range."""
+
+    language: str | None = None  # a code such as "en"; None: detected once, and kept
+    translate: bool = False  # to English, whole utterances only: no partials then
+    step_s: float = 1.0  # new sound between two looks at an utterance that goes on
+    longest_step_s: float = 4.0  # what a slow machine may make of it; slower still, partials are left out
+    pause_s: float = 0.2  # of quiet: the utterance may be over, time for a look
+    backlog_s: float = 120.0  # sound that may wait, in real time; a microphone has a ring of its own as well
+    segments: SegmentOptions = field(default_factory=SegmentOptions)
+
+    def __post_init__(self) -> None:
+        require_range("step_s", self.step_s, 0.1, 10.0)
+        require_range("longest_step_s", self.longest_step_s, self.step_s, 30.0)
+        require_range("pause_s", self.pause_s, 0.05, 5.0)
+        require_range("backlog_s", self.backlog_s, 1.0, 3_600.0)
+        require_range("segments.longest_segment_s", self.segments.longest_segment_s, 1.0, 28.0)
+
+    def require_language(self, known: Sequence[str]) -> None:
+        """Raises OptionInvalid for a language that the recognizer does not have."""
+        if self.language is not None and self.language not in known:
+            raise OptionInvalid(
+                f"language: {self.language!r} is none of the {len(known)} that this model knows",
+                hint="known: " + ", ".join(known),
+                option="language",
+                value=self.language,
+            )
