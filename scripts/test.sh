@@ -7,9 +7,12 @@ if [ "${1-}" = --portable ]; then export EDGE_RUNTIME_PORTABLE=1; shift; fi
 "$root/scripts/setup.sh" dev </dev/null
 cd "$root"
 bin=$root/.venv/bin
-for model in smollm2-135m-instruct gemma-3-270m; do
+for model in smollm2-135m-instruct gemma-3-270m silero-vad whisper-base; do
   "$bin/edge-runtime" models pull "$model" </dev/null
 done
+if [ ! -f "${XDG_CACHE_HOME:-$HOME/.cache}/edge-runtime/speech/clips.jsonl" ]; then
+  scripts/speech_clips.sh </dev/null || echo "no clips of speech: tests that need them will say so" >&2
+fi
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
