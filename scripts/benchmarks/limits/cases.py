@@ -111,7 +111,7 @@ CASES = (
         400_000_000,
         goals=(Goal("residency_change", most=_MOST_CHANGE),),
         task={"chat_turns": 200, "answer_tokens": 40, "context_tokens": 1024},
-        note="200 turns of a chat; its context is full before the first tenth is over",
+        note="200 turns of a chat that begins with a page to read",
     ),
     Case(
         "soak-e2b",

@@ -63,17 +63,25 @@ def _answer(engine: CaseEngine, task: Task) -> dict[str, Any]:
 
 
 def _chat(engine: CaseEngine, task: Task) -> dict[str, Any]:
-    """A conversation that outgrows its context; residency after every tenth of it."""
+    """A conversation that outgrows its context; residency after every tenth of it.
+
+    It begins with a page to talk about, so that a whole micro-batch has been evaluated and the
+    context has been full before the first tenth is over: filling them is no growth.
+    """
     assert isinstance(engine, Ours)
     messages: list[Any] = []
     watched = []
     for turn in range(1, task.chat_turns + 1):
-        messages.append({"role": "user", "content": f"Tell me fact number {turn} about rivers."})
+        page = _PAGE if turn == 1 else ""
+        messages.append({"role": "user", "content": f"{page}Tell me fact number {turn} about rivers."})
         reply = engine.runtime.chat(messages, max_tokens=task.answer_tokens, seed=turn)
         messages.append({"role": "assistant", "content": reply.text})
         if turn % max(1, task.chat_turns // 10) == 0:
             watched.append({"after": turn, **residency()})
     return {"residency": watched}
+
+
+_PAGE = "".join(f"River {n} is {37 * n} km long and flows into the sea at town {n}.\n" for n in range(1, 31))
 
 
 def _peaks(name: str, sampler: PeakSampler) -> dict[str, Any]:
