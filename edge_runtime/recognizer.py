@@ -44,7 +44,7 @@ class RecognitionOptions:
     full_context: bool = False  # always the 30 s that the model was trained on
     least_context_s: float = 10.0
     margin_s: float = 2.0
-    second_try: bool = True  # with full context, where the guard stopped the first
+    second_try: bool = True  # with twice the context, where the guard stopped the first
     most_tokens: int | None = None  # of the transcript; None: what the model can hold
 
     def __post_init__(self) -> None:

@@ -10,22 +10,22 @@ from edge_runtime.recognizer import RecognizedWord
 _TOKENS: dict[str, int] = {}
 
 
-def words(text: str, probability: float = 0.9) -> tuple[RecognizedWord, ...]:
+def words(text: str) -> tuple[RecognizedWord, ...]:
     """One token for each word, and one for each of its punctuation marks."""
     made = []
     for n, word in enumerate(text.split()):
         bare = word.rstrip(".,")
         tokens = tuple(_TOKENS.setdefault(part, len(_TOKENS)) for part in (bare, *word[len(bare) :]))
-        made.append(RecognizedWord(f" {word}", float(n), n + 1.0, probability, tokens))
+        made.append(RecognizedWord(f" {word}", float(n), n + 1.0, 0.9, tokens))
     return tuple(made)
 
 
-def certain(*texts: str, probability: float = 0.9) -> str:
-    """What is certain after these looks."""
+def certain(*texts: str, heard_s: float = 0.0) -> str:
+    """What is certain after these looks. Words take a second each."""
     guess = Guess()
     for text in texts:
-        guess = compare(guess, words(text, probability))
-    return " ".join(word.text.strip() for word in guess.words[: certain_words(guess)])
+        guess = compare(guess, words(text))
+    return " ".join(word.text.strip() for word in guess.words[: certain_words(guess, heard_s)])
 
 
 def test_a_word_is_certain_when_two_looks_in_a_row_have_it() -> None:
@@ -51,10 +51,11 @@ def test_case_and_punctuation_make_no_difference_and_the_newer_ones_count() -> N
     assert certain("Go home.", "go home, Bill and") == "go home,"
 
 
-def test_unlikely_words_need_one_look_more() -> None:
-    looks = ["the cat", "the cat sat", "the cat sat on"]
-    assert certain(*looks[:2], probability=0.1) == ""
-    assert certain(*looks, probability=0.1) == "the cat"
+def test_a_word_long_ago_is_certain_whatever_follows() -> None:
+    looks = ["the cat sat on a", "the cat sat on the"]
+    assert certain(looks[0]) == ""
+    assert certain(looks[0], heard_s=4.0) == "the"
+    assert certain(*looks, heard_s=4.0) == "the cat sat on"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,10 @@ from typing import NamedTuple
 
 from ..recognizer import RecognizedWord
 
-_LOOKS, _LOOKS_IF_UNLIKELY, _LIKELY = 2, 3, 0.5
+_LOOKS = 2
+# So much sound after a word, and another look seldom changes it; where looks go on changing what
+# follows, nobody should have to wait for them.
+_SETTLED_S = 2.5
 
 
 def plain(text: str) -> str:
@@ -34,16 +37,14 @@ def compare(before: Guess, now: tuple[RecognizedWord, ...]) -> Guess:
     return Guess(now, (*(count + 1 for count in before.looks[:agreed]), *(1 for _ in now[agreed:])))
 
 
-def certain_words(guess: Guess) -> int:
-    """How many words at its start have been agreed upon often enough.
+def certain_words(guess: Guess, heard_s: float) -> int:
+    """How many words at its start will not change any more; `heard_s`: how long the sound is by now.
 
     The last word never counts: it may be the beginning of a longer one, and whether a full stop
     follows it, only the next word tells.
     """
-    certain = (
-        count >= (_LOOKS if word.probability >= _LIKELY else _LOOKS_IF_UNLIKELY)
-        for word, count in zip(guess.words[:-1], guess.looks, strict=False)
-    )
+    pairs = zip(guess.words[:-1], guess.looks, strict=False)
+    certain = (looks >= _LOOKS or word.end_s <= heard_s - _SETTLED_S for word, looks in pairs)
     return (*certain, False).index(False)
 
 

@@ -51,6 +51,7 @@ class Follower:
         """The sound is over."""
         for event in self._detector.finish():
             yield from self._react(event)
+        yield from self._end_at_cut()
 
     def end(self) -> TranscriptEvent:
         return self._teller.end(self._detector.end_sample / SPEECH_RATE_HZ)

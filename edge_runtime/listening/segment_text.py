@@ -60,10 +60,16 @@ class SegmentText:
         self.heard_samples, self._sound = len(samples), not is_runaway(recognition)
         if not self._sound:
             return ()
-        now = compare(self.guess, follow(recognition.words, self.told))
-        count = certain_words(now) if self._language.settled else 0
-        self.told, self.guess = self.told + now.words[:count], Guess(now.words[count:], now.looks[count:])
-        return now.words[:count]
+        heard_s = self.lead_s + len(samples) / SPEECH_RATE_HZ
+        self.guess = compare(self.guess, follow(recognition.words, self.told))
+        trusted = self._language.settled and bool(self._credible(heard_s))
+        count = certain_words(self.guess, heard_s) if trusted else 0
+        certain, self.guess = (
+            self.guess.words[:count],
+            Guess(self.guess.words[count:], self.guess.looks[count:]),
+        )
+        self.told += certain
+        return certain
 
     def has_heard(self, end_sample: int) -> bool:
         """Whether the last look went so far that another one would tell the same."""
