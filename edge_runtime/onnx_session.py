@@ -10,6 +10,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from .errors import BackendFailed, EngineUnavailable, ModelFileInvalid, ModelNotFound, ModelUnsupported
+from .residency.mapping import mapped_pages
+from .residency.pages import unmap
 
 _HINT = "fetch it again: edge-runtime models check NAME compares it with what it should be"
 
@@ -49,6 +51,15 @@ class OnnxSession:
         """Likewise of an output."""
         return self._fixed(name, self._output_shapes, axis)
 
+    def unmap_weights(self) -> None:
+        """Weights that are read where they lie in the file leave this process until they are read again.
+
+        onnxruntime maps a file beside the graph, and copies of it only what it wants in another order.
+        """
+        for file in data_files(self._path):
+            for pages in mapped_pages(file):
+                unmap(pages)
+
     def close(self) -> None:
         """Give the weights back. Nothing may be run afterwards."""
         self._session = None
@@ -63,6 +74,11 @@ class OnnxSession:
                 path=str(self._path),
             )
         return value
+
+
+def data_files(graph: Path) -> tuple[Path, ...]:
+    """Where a graph's large tensors may lie: our own in NAME.data, an export's in NAME.onnx_data."""
+    return graph.with_suffix(".data"), graph.with_name(f"{graph.name}_data")
 
 
 def load_onnxruntime() -> Any:

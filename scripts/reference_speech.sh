@@ -44,7 +44,9 @@ if [ "$(cat "$answers.key" 2>/dev/null)" != "$key" ]; then
   printf '%s' "$key" >"$answers.key"
 fi
 echo "transcribing with CTranslate2 and faster-whisper, unless that is done" >&2
-"$cache/bin/python" "$root/scripts/reference/faster_whisper_answers.py" "$model" "$clips" "$answers"
+# Without the two, its threads spin while they wait, which costs minutes beside any other program.
+OMP_WAIT_POLICY=passive KMP_BLOCKTIME=0 \
+  "$cache/bin/python" "$root/scripts/reference/faster_whisper_answers.py" "$model" "$clips" "$answers"
 
 cd "$root"
 ours=$root/.venv/bin/python

@@ -9,7 +9,7 @@ from mapped_file import PAGE_BYTES, MappedFile, linux_only, mapped, write_random
 
 from edge_runtime.memory.streaming import BLOCK_BYTES
 from edge_runtime.process_memory import mapped_bytes, process_memory
-from edge_runtime.residency.mapping import FileRange, ModelMapping
+from edge_runtime.residency.mapping import FileRange, ModelMapping, mapped_pages
 from edge_runtime.residency.pages import (
     Pages,
     expect_any_access,
@@ -20,6 +20,7 @@ from edge_runtime.residency.pages import (
     read_in,
     release,
     unlock,
+    unmap,
     unmap_and_forget,
 )
 
@@ -57,6 +58,21 @@ def test_a_file_is_found_where_it_is_mapped(path: Path, content: bytes) -> None:
         assert mapping.found
         assert mapping.all_pages() == [Pages(map_of.address, SIZE_BYTES, 0, 0)]
     assert not ModelMapping([path]).found
+
+
+def test_every_map_of_a_file_is_found_and_unmapped(path: Path, content: bytes) -> None:
+    """onnxruntime maps each large weight by itself."""
+    with mapped(path) as one, mapped(path) as other:
+        one.unmap_hole(2 * MIB, 5 * MIB)
+        found = mapped_pages(path)
+        assert sorted(pages.length_bytes for pages in found) == [2 * MIB, 3 * MIB, 8 * MIB]
+        for pages in found:
+            read_in(pages)
+        assert in_this_process(other) == SIZE_BYTES
+        for pages in found:
+            unmap(pages)
+        assert in_this_process(other) == 0
+    assert mapped_pages(path) == []
 
 
 def test_ranges_are_cut_to_whole_pages(path: Path, content: bytes) -> None:

@@ -18,7 +18,10 @@ Words = tuple[RecognizedWord, ...]
 
 # A look that heard so much of the quiet after the last word need not be repeated at the end.
 _HEARD_ENOUGH_S = 0.1
-_LOOK, _LAST_LOOK = RecognitionOptions(words=True, second_try=False), RecognitionOptions(words=True)
+# Over 231 s of English and Italian, looks of at least 8 s every 0.85 s cost what looks of 10 s cost every
+# second; the words were as good (38 errors of 608, and 39), and on the screen 0.15 s earlier.
+_LOOK = RecognitionOptions(words=True, second_try=False, least_context_s=8.0)
+_LAST_LOOK = RecognitionOptions(words=True)
 _NOTHING, _SILENCE = Guess(), np.zeros(0, np.float32)
 _TOUCHES_S = 0.1  # nearer to the end of the sound, a word may be cut off: times are not exact
 _LONGEST_LEAD_S = 2.0

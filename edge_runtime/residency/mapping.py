@@ -62,8 +62,24 @@ class ModelMapping:
         ]
 
 
+def mapped_pages(path: Path, *, maps: Path = _MAPS) -> list[Pages]:
+    """Whatever this process maps of a file, however often."""
+    return [
+        Pages(piece.address, piece.end - piece.start, 0, piece.start)
+        for group in _groups_of(path, maps)
+        for piece in group
+    ]
+
+
 def _pieces_of(path: Path, maps: Path) -> list[_Piece]:
-    """The neighbouring maps of one file that together are its largest; see proc_pid_maps(5)."""
+    """The neighbouring maps of one file that together are its largest."""
+    return max(
+        _groups_of(path, maps), key=lambda group: sum(piece.end - piece.start for piece in group), default=[]
+    )
+
+
+def _groups_of(path: Path, maps: Path) -> list[list[_Piece]]:
+    """The maps of one file, neighbours together; see proc_pid_maps(5)."""
     try:
         path = path.resolve()
         status = path.stat()
@@ -82,4 +98,4 @@ def _pieces_of(path: Path, maps: Path) -> list[_Piece]:
             groups[-1].append(piece)  # one map, cut in two by advice or by a hole
         else:
             groups.append([piece])
-    return max(groups, key=lambda group: sum(piece.end - piece.start for piece in group), default=[])
+    return groups

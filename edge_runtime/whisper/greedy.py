@@ -14,6 +14,9 @@ from .network import Cache, Encoded, Network, Step
 # Logits of a token take 200 KB, several times over while they are calculated. After a wrong guess the rest
 # of a draft is in vain.
 _MOST_TOKENS_AT_ONCE = 16
+# After a wrong guess fewer are tried: a few tokens cost little more than one, whose time is that of reading
+# the weights.
+_TOKENS_AFTER_A_MISS = 5
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,37 @@ def decode(
     return run.transcript
 
 
+class _Draft:
+    """Goes on after a wrong guess: hearing more changes a word or its comma, seldom what follows."""
+
+    def __init__(self, tokens: Sequence[int]) -> None:
+        self._tokens = tuple(tokens)
+        self._next = 0  # place of what should come next
+        self._misses = 0  # in a row
+
+    def told(self, token: int) -> None:
+        """The token that came."""
+        if token in self._tokens[self._next : self._next + _TOKENS_AFTER_A_MISS]:
+            self._next = self._tokens.index(token, self._next) + 1
+            self._misses = 0
+        else:
+            self._misses += 1
+
+    def guess(self) -> tuple[int, ...]:
+        """What may follow. After one wrong token that is what stood behind it, after more nothing."""
+        if self._misses > 1:
+            return ()
+        start = self._next + self._misses
+        return self._tokens[start : start + _TOKENS_AFTER_A_MISS]
+
+
 class _Run:
     def __init__(
         self, network: Network, encoded: Encoded, request: Request, watch: Watch, cache: Cache | None
     ) -> None:
         self._network, self._encoded, self._request, self._watch = network, encoded, request, watch
         self._cache = cache
+        self._draft = _Draft(request.draft)
         self.transcript = Transcript()
         self.finished = False
 
@@ -105,7 +133,15 @@ class _Run:
         return is_right and not self.finished
 
     def go_on(self) -> None:
-        self._choose(self._evaluate(self.transcript.tokens[-1:]), 0)
+        """One token at least, and what of the rest of the draft follows it."""
+        room = self._request.most_tokens - len(self.transcript.tokens)
+        guess = self._draft.guess()[: max(room, 0)]
+        before = self._cache.length if self._cache else 0
+        step = self._evaluate((*self.transcript.tokens[-1:], *guess))
+        for row in range(len(step.logits)):
+            if not self._follow(step, row, guess[row : row + 1]) and row < len(guess):
+                self._cache = self._network.cut(step.cache, before + row + 1)
+                return
 
     def _evaluate(self, tokens: Sequence[int]) -> Step:
         step = self._network.step(self._encoded, tokens, self._cache, alignment=self._request.alignment)
@@ -131,6 +167,7 @@ class _Run:
             return
         token = self._best(step, row)
         self._take(step, row, token)
+        self._draft.told(token)
         if token == self._request.end:
             self.transcript.tokens.pop()
             self._stop(StopReason.END)

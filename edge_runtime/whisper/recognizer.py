@@ -21,8 +21,8 @@ from .vocabulary import Vocabulary
 from .words import split_words, spread_evenly, time_words
 
 _CONTEXT_STEP_FRAMES = FRAMES_PER_S // 2
-# What a longer context has taken is given back at once: for 30 s that is 50 MB. What a short one takes is
-# kept for the next: to get it anew would cost half as much as the encoder.
+# What a longer context takes is given back at once: for 30 s that is 100 MB. What a short one takes is kept
+# for the next: to get it anew would cost half as much as the encoder.
 _SHORT_FRAMES = 16 * FRAMES_PER_S
 # Of 13 clips that looped when 0.5 s of silence followed them, none did with 15, 20, 25 or 30 s of context,
 # and word errors were the same; 30 s cost twice the time and memory of 20.
@@ -69,8 +69,6 @@ class WhisperRecognizer:
             tries = [self._try(samples, frames, wanted)]
             if options.second_try and not tries[0].is_sound and frames < MOST_FRAMES:
                 tries.append(self._try(samples, min(MOST_FRAMES, max(_SECOND_FRAMES, 2 * frames)), wanted))
-            if tries[-1].frames > _SHORT_FRAMES:
-                trim_heap()
         return self._recognition(tries, len(samples) / SPEECH_RATE_HZ, options)
 
     def detect_language(self, samples: Samples) -> tuple[str, float]:
@@ -161,8 +159,14 @@ class WhisperRecognizer:
     def _try(self, samples: Samples, frames: int, wanted: Wanted) -> _Try:
         self._check_open()
         frames = max(frames, self._network.frames_at_least)
+        if frames > _SHORT_FRAMES:
+            trim_heap()
         encoded = self._network.encode(self._features.features(samples, frames))
-        return _Try(self._decoder.attempt(encoded, wanted, len(samples) / SPEECH_RATE_HZ), frames)
+        found = _Try(self._decoder.attempt(encoded, wanted, len(samples) / SPEECH_RATE_HZ), frames)
+        if frames > _SHORT_FRAMES:
+            del encoded
+            trim_heap()
+        return found
 
     def _recognition(
         self, tries: Sequence[_Try], duration_s: float, options: RecognitionOptions

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ModelNotFound
+from ..onnx_session import data_files
 from .hugging_face import export_graphs
 from .onnx_pair import DECODER_NAME, ENCODER_NAME
 
@@ -19,9 +20,6 @@ def weight_bytes(folder: Path) -> int:
             hint="edge-runtime models pull whisper-base",
             path=str(folder),
         )
-    return sum(path.stat().st_size for graph in graphs for path in _with_data(graph) if path.is_file())
-
-
-def _with_data(graph: Path) -> tuple[Path, ...]:
-    """Large tensors lie beside a graph: our own in encoder.data, an export's in NAME.onnx_data."""
-    return graph, graph.with_suffix(".data"), graph.with_name(f"{graph.name}_data")
+    return sum(
+        path.stat().st_size for graph in graphs for path in (graph, *data_files(graph)) if path.is_file()
+    )

@@ -8,10 +8,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+Given = TypeVar("Given")
+Made = TypeVar("Made")
 _ROOT = Path(__file__).parents[3]
 _LAST_LINES = 12
 _POLL_S = 0.2
@@ -82,6 +85,12 @@ def transcribe(
     out.mkdir(parents=True, exist_ok=True)
     where = ("--model", model, "--format", formats, "-o", str(out), "--force")
     return edge_runtime(["transcribe", *map(str, paths), *where, *options], out, watch)
+
+
+def side_by_side(work: Callable[[Given], Made], given: Sequence[Given]) -> list[Made]:
+    """Two at a time, where only what comes out counts and not how fast; -> in their order."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(work, given))
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from edge_runtime.bench_speech import SpeechClip, normalize
 
 from ..table import Row
-from .child import read_lines, transcribe, words_of
+from .child import read_lines, side_by_side, transcribe, words_of
 from .part import Part, PartSkipped, Settings, reference_folder
 from .subtitles import read_subtitles
 
@@ -25,17 +25,17 @@ _APART_S = 0.2
 
 def measure(settings: Settings) -> Part:
     folder = settings.subfolder("files")
-    clips = [
-        clip
-        for language in settings.languages
-        for clip in settings.of_language(language)[: 3 if settings.quick else None]
-    ]
-    for language in settings.languages:
-        paths = [clip.path for clip in clips if clip.language == language]
-        options = ("--language", language, "--words")
-        transcribe(paths, folder / language, settings.model, *options, formats="srt,vtt,jsonl")
+    groups = settings.groups()
+    side_by_side(lambda clips: _transcribe(settings, folder, clips), groups)
+    clips = [clip for group in groups for clip in group]
     rows = [*_subtitle_rows(folder, clips), *_word_rows(folder, clips)]
     return Part("files", HOW, rows)
+
+
+def _transcribe(settings: Settings, folder: Path, clips: Sequence[SpeechClip]) -> None:
+    paths, language = [clip.path for clip in clips], clips[0].language
+    options = ("--language", language, "--words", "--threads", "1")
+    transcribe(paths, folder / language, settings.model, *options, formats="srt,vtt,jsonl")
 
 
 def _subtitle_rows(folder: Path, clips: list[SpeechClip]) -> Iterator[Row]:
@@ -53,6 +53,9 @@ def _word_rows(folder: Path, clips: list[SpeechClip]) -> Iterator[Row]:
         yield Row("files: words compared with faster-whisper", 0, "", least=1, note=str(error))
         return
     pairs = [pair for clip in clips if str(clip.path) in answers for pair in _pairs(folder, clip, answers)]
+    if not pairs:
+        yield Row("files: words compared with faster-whisper", 0, "", least=1, note="it wrote none of ours")
+        return
     for what, place in (("start", 1), ("end", 2)):
         apart_s = median(abs(ours[f"{what}_s"] - theirs[place]) for ours, theirs in pairs)
         note = f"{len(pairs)} words"
