@@ -17,10 +17,10 @@ from .part import Part, Settings
 from .sound import make_talk, read_samples, room, write_wav
 
 HOW = (
-    "An hour in ten equal parts: each the same half minute of English clips, then faint noise, so that an"
-    " hour takes minutes. `edge-runtime transcribe --stream`, its anonymous memory read five times a second. What"
-    " it holds at rest is a part's lowest value: growth is the last part's less the second's. While it works"
-    " it holds more, by what the pieces under way happen to need."
+    "An hour in ten equal parts: each the same half minute of English clips, then faint noise, so that an "
+    "hour takes minutes. `edge-runtime transcribe --stream`, its anonymous memory read five times a "
+    "second. What it holds at rest is a part's lowest value: growth is the last part's less the second's. "
+    "While it works it holds more, by what the pieces under way happen to need."
 )
 _PARTS, _SPEECH_S, _QUIET_S = 10, 30.0, 330.0
 _QUICK_SPEECH_S, _QUICK_QUIET_S = 10.0, 20.0
