@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes .venv with edge_runtime and its engine in it; quick when that is already so.
-#   scripts/setup.sh [--portable] [hub|dev]
+#   scripts/setup.sh [--portable] [EXTRAS]      of pyproject.toml: hub (default), hub,speech,speech-convert, dev ...
 # EDGE_RUNTIME_BACKEND=cpu|vulkan|metal|cuda, EDGE_RUNTIME_PYTHON=a Python from 3.10 on.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)

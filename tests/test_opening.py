@@ -28,13 +28,15 @@ def test_a_model_is_closed_again_when_its_monitor_cannot_start(
             raise RuntimeError("can't start new thread")
         start(self)
 
+    others = running()  # another test's, about to end
+
     with Runtime.open(tiny, context_tokens=32, threads=1):
-        assert running() == {"edge-runtime", "edge-runtime-memory"}
-    assert not running()
+        assert running() - others == {"edge-runtime", "edge-runtime-memory"}
+    assert running() <= others
     monkeypatch.setattr(threading.Thread, "start", refuse)
     with pytest.raises(RuntimeError, match="can't start"):
         Runtime.open(tiny, context_tokens=32, threads=1)
-    assert not running()
+    assert running() <= others
     assert str(tiny) not in Path("/proc/self/maps").read_text()
 
 

@@ -269,6 +269,8 @@ def test_ci_runs_every_check_and_hands_arguments_to_pytest(checkout: Path, quick
     assert done.stdout.splitlines() == [
         "edge-runtime models pull smollm2-135m-instruct",
         "edge-runtime models pull gemma-3-270m",
+        "edge-runtime models pull silero-vad",
+        "edge-runtime models pull whisper-base",
         "ruff check .",
         "ruff format --check .",
         "mypy",
