@@ -11,6 +11,7 @@ from ...gguf_types import GgmlType, TensorInfo
 from ...progress import QUIET, Progress
 from .header_bytes import ALIGNMENT_BYTES, HeaderValue, header_bytes
 from .output_file import output_file
+from .writeback import Writeback
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,11 @@ def write_gguf(
     ):
         file.write(header)
         advance(len(header))
+        writeback = Writeback(file)
         for tensor in tensors:
             for piece in tensor.pieces():
                 file.write(piece)
+                writeback.add(len(piece))
                 advance(len(piece))
             padding_bytes = padded(tensor.size_bytes) - tensor.size_bytes
             file.write(bytes(padding_bytes))
