@@ -55,6 +55,10 @@ def _pieces(text: str) -> list[str]:
     if columns <= 2 or (columns <= LINE_COLUMNS and not _is_wide(text)):
         return [text]
     length = 1 if _is_wide(text) else LINE_COLUMNS // 2
-    bare = text.lstrip()
-    pieces = [bare[n : n + length] for n in range(0, len(bare), length)]
-    return [text[: len(text) - len(bare)] + pieces[0], *pieces[1:]]  # a space alone is no cue
+    pieces: list[str] = []
+    for piece in (text[n : n + length] for n in range(0, len(text), length)):
+        if pieces and not (piece.strip() and pieces[-1].strip()):
+            pieces[-1] += piece  # a space alone is no cue
+        else:
+            pieces.append(piece)
+    return pieces
