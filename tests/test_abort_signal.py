@@ -58,37 +58,16 @@ def test_another_thread_may_abort(kind: type[FlagSignal | CountingSignal]) -> No
 
 
 @linux_only
-def test_calls_are_counted_as_a_part_of_the_pass_before() -> None:
+def test_passes_are_counted_and_the_nodes_of_the_running_one() -> None:
     signal = CountingSignal()
+    assert signal.position == (0, 0)
     signal.arm()
     assert ask(signal, 44) == [False] * 44
-    assert signal.position == 0  # nobody knows yet how many there will be
+    assert signal.position == (0, 44)
     signal.arm()
-    assert signal.position == 1
+    assert signal.position == (1, 0)
     ask(signal, 10)
-    assert signal.position == 1.25  # of 40: the last four need no layer's weights
-    ask(signal, 29)
-    assert signal.position == 1.975
-    ask(signal, 1)
-    assert signal.position == 2
-    ask(signal, 9)  # a longer pass than the one before
-    assert signal.position == 2
-    signal.arm()
-    assert signal.position == 2
-    ask(signal, 9)
-    assert signal.position == 2.2  # the last pass had 49
-
-
-@linux_only
-def test_a_pass_of_hardly_any_nodes_divides_by_something() -> None:
-    signal = CountingSignal()
-    for nodes in (1, 2, 4, 5):
-        signal.arm()
-        ask(signal, nodes)
-    signal.arm()
-    assert signal.position == 4
-    ask(signal)
-    assert signal.position == 5
+    assert signal.position == (1, 10)
 
 
 @linux_only
@@ -102,7 +81,7 @@ def test_position_never_goes_back_and_arming_without_a_pass_changes_nothing() ->
             positions.append(signal.position)
     assert positions == sorted(positions)
     signal.arm(), signal.arm(), signal.arm()
-    assert signal.position == 4
+    assert signal.position == (4, 0)
 
 
 @linux_only
@@ -113,11 +92,11 @@ def test_an_aborted_pass_does_not_count() -> None:
         ask(signal, 24)
     signal.abort()
     assert ask(signal) == [True]
-    assert signal.position == 2  # as far as anybody can be
+    assert signal.position == (1, 0)
     signal.arm()
-    assert signal.position == 1
+    assert signal.position == (1, 0)
     ask(signal, 5)
-    assert signal.position == 1.25  # and the length of a pass is still the last whole one's
+    assert signal.position == (1, 5)
 
 
 @linux_only

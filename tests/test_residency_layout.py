@@ -164,9 +164,6 @@ def test_streamed_pieces_are_whole_blocks_of_matrices_in_order_of_use(name: str)
         assert tensor.place.start < tensor.place.end
     layers = [int(tensor.name.split(".")[1]) for tensor in streamed]
     assert layers == sorted(layers)
-    until = [tensor.needed_until for tensor in streamed]
-    assert until == sorted(until)
-    assert all((layer + 1) / header.block_count <= end <= 1 for layer, end in zip(layers, until, strict=True))
     assert len({tensor.name for tensor in streamed}) == len(streamed)
 
 
@@ -177,7 +174,8 @@ def test_at_least_what_is_wanted_and_hardly_more(name: str, wanted_bytes: int) -
     streamed = choose_streamed(header, wanted_bytes)
     sizes = [tensor.place.end - tensor.place.start for tensor in streamed]
     assert sum(sizes) >= wanted_bytes
-    assert sum(sizes) < wanted_bytes + 2 * max(sizes)
+    assert sum(sizes) < wanted_bytes + BLOCK_BYTES
+    assert min(sizes) > 0
 
 
 def test_all_there_is_when_that_is_not_enough() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,14 +17,16 @@ import pytest
 from mapped_file import MappedFile, linux_only, mapped, write_random
 
 from edge_runtime.memory.streaming import BLOCK_BYTES
+from edge_runtime.residency.first_pass import Position
 from edge_runtime.residency.mapping import FileRange, ModelMapping
-from edge_runtime.residency.streamer import Piece, WeightStreamer
+from edge_runtime.residency.streamer import WeightStreamer
 
 pytestmark = linux_only
 SIZE_BYTES = 64 << 20
 TENSORS = 16  # of two blocks each; between them as much that stays out of it
 TENSOR_BYTES = 2 * BLOCK_BYTES
 PASS_BYTES = TENSORS * TENSOR_BYTES // 2
+NODES = 10  # of a layer; its tensor is used in the middle
 
 
 @pytest.fixture(scope="module")
@@ -41,18 +43,21 @@ def content(path: Path) -> bytes:
 class Model:
     """Where a model that does not exist has come to."""
 
-    position: float = 0.0
+    position: Position = field(default_factory=lambda: Position(0, 0))
     watch: Callable[[], None] = lambda: None
     asked: int = 0
     failed: list[BaseException] = field(default_factory=list)
 
-    def __call__(self) -> float:
+    def __call__(self) -> Position:
         self.asked += 1
         try:
             self.watch()
         except BaseException as error:  # noqa: BLE001 - shown by the test
             self.failed.append(error)
         return self.position
+
+    def go_to(self, layers: float, passes: int = 1) -> None:
+        self.position = Position(passes, int(layers * NODES))
 
     def settle(self) -> None:
         """Until the thread has nothing to do: it then asks, and asks again."""
@@ -78,12 +83,26 @@ def streamed() -> list[FileRange]:
 
 def make(path: Path, window_bytes: int, model: Model) -> WeightStreamer:
     mapping = ModelMapping([path])
-    pieces = [
-        Piece(pages, (number + 1) / TENSORS)
-        for number, place in enumerate(streamed())
-        for pages in mapping.pages(place)
-    ]
-    return WeightStreamer([path], pieces, window_bytes, model)
+    return WeightStreamer([path], [mapping.pages(place) for place in streamed()], window_bytes, model)
+
+
+def started(
+    path: Path, window_bytes: int, model: Model, map_of: MappedFile, order: Sequence[int] = range(TENSORS)
+) -> WeightStreamer:
+    """It has seen a pass that touches the tensors in `order`, one a layer; the next begins."""
+    streamer = make(path, window_bytes, model)
+    streamer.start()
+    walk_first_pass(model, map_of, order)
+    model.go_to(0)
+    model.settle()
+    return streamer
+
+
+def walk_first_pass(model: Model, map_of: MappedFile, order: Sequence[int]) -> None:
+    for layer, number in enumerate(order):
+        model.go_to(layer + 0.5, passes=0)
+        map_of.touch_all(number * TENSOR_BYTES, number * TENSOR_BYTES + 1)
+        model.settle()
 
 
 def resident(map_of: MappedFile) -> list[int]:
@@ -99,10 +118,7 @@ def descriptors() -> int:
 
 def test_the_window_fills_and_then_waits(path: Path, map_of: MappedFile) -> None:
     model = Model()
-    map_of.touch_all(0, SIZE_BYTES)
-    streamer = make(path, 4 * BLOCK_BYTES, model)
-    streamer.start()
-    model.settle()
+    streamer = started(path, 4 * BLOCK_BYTES, model, map_of)
     assert resident(map_of) == [0, 1, 2, 3]
     assert streamer.read_bytes == 4 * BLOCK_BYTES
     streamer.close()
@@ -110,14 +126,12 @@ def test_the_window_fills_and_then_waits(path: Path, map_of: MappedFile) -> None
 
 def test_what_was_used_goes_and_the_next_comes(path: Path, map_of: MappedFile) -> None:
     model = Model()
-    streamer = make(path, 4 * BLOCK_BYTES, model)
-    streamer.start()
-    model.settle()
-    model.position = 2 / TENSORS  # two layers are done
+    streamer = started(path, 4 * BLOCK_BYTES, model, map_of)
+    model.go_to(2)  # two layers are done
     model.settle()
     assert resident(map_of) == [2, 3, 4, 5]
     assert streamer.read_bytes == 6 * BLOCK_BYTES
-    model.position = 2.5 / TENSORS  # in the middle of the third
+    model.go_to(2.6)  # the third is using it
     model.settle()
     assert resident(map_of) == [2, 3, 4, 5]
     streamer.close()
@@ -131,13 +145,13 @@ def test_the_window_is_never_exceeded_in_whole_passes(path: Path, map_of: Mapped
     def watch() -> None:
         nonlocal most
         most = max(most, len(resident(map_of)) * BLOCK_BYTES)
-        model.position = min(model.position + 0.3 / TENSORS, 3.0)
+        done = min(model.position.passes * TENSORS * NODES + model.position.nodes + 3, 4 * TENSORS * NODES)
+        model.position = Position(*divmod(done, TENSORS * NODES))
 
+    streamer = started(path, window_bytes, model, map_of)
     model.watch = watch
-    streamer = make(path, window_bytes, model)
-    streamer.start()
     end_s = time.monotonic() + 20
-    while model.position < 3.0 and time.monotonic() < end_s:
+    while model.position.passes < 4 and time.monotonic() < end_s:
         time.sleep(0.001)
     model.settle()
     assert most == window_bytes
@@ -148,10 +162,9 @@ def test_the_window_is_never_exceeded_in_whole_passes(path: Path, map_of: Mapped
 
 def test_a_window_wraps_around_the_end_of_a_pass(path: Path, map_of: MappedFile) -> None:
     model = Model()
-    streamer = make(path, 4 * BLOCK_BYTES, model)
-    streamer.start()
+    streamer = started(path, 4 * BLOCK_BYTES, model, map_of)
     for layers in range(1, TENSORS - 1):
-        model.position = layers / TENSORS
+        model.go_to(layers)
         model.settle()
     assert resident(map_of) == [0, 1, TENSORS - 2, TENSORS - 1]
     assert streamer.read_bytes == PASS_BYTES + 2 * BLOCK_BYTES
@@ -161,12 +174,10 @@ def test_a_window_wraps_around_the_end_of_a_pass(path: Path, map_of: MappedFile)
 def test_pieces_that_come_too_late_are_skipped_and_dropped(path: Path, map_of: MappedFile) -> None:
     """A model that is faster than the device reads them itself: they must not pile up behind it."""
     model = Model()
-    streamer = make(path, 4 * BLOCK_BYTES, model)
-    streamer.start()
-    model.settle()
+    streamer = started(path, 4 * BLOCK_BYTES, model, map_of)
     map_of.touch_all(0, SIZE_BYTES)
     assert len(resident(map_of)) == TENSORS
-    model.position = 3.0
+    model.go_to(0, passes=4)
     model.settle(), model.settle()
     assert resident(map_of) == [0, 1, 2, 3]
     assert streamer.read_bytes == 8 * BLOCK_BYTES  # nothing for the passes that were over
@@ -179,10 +190,10 @@ def test_what_is_read_through_the_map_is_always_the_file(
     model = Model()
     streamer = make(path, 4 * BLOCK_BYTES, model)
     streamer.start()
-    for _ in range(2):  # passes
-        for place in streamed():
+    for passes in range(3):
+        for layer, place in enumerate(streamed()):
+            model.go_to(layer + 0.5, passes)
             assert map_of.read(place.start, place.end) == content[place.start : place.end]
-            model.position += 1 / TENSORS
     assert map_of.read(0, SIZE_BYTES) == content
     streamer.close()
     assert map_of.read(0, SIZE_BYTES) == content
@@ -191,8 +202,13 @@ def test_what_is_read_through_the_map_is_always_the_file(
 def test_a_tensor_of_many_blocks_is_read_in_blocks(path: Path, map_of: MappedFile) -> None:
     model = Model()
     (pages,) = ModelMapping([path]).pages(FileRange(0, 0, 8 * BLOCK_BYTES))
-    streamer = WeightStreamer([path], [Piece(pages, 1.0)], 3 * BLOCK_BYTES, model)
+    streamer = WeightStreamer([path], [[pages]], 3 * BLOCK_BYTES, model)
     streamer.start()
+    model.go_to(0.5, passes=0)
+    map_of.touch_all(5 * BLOCK_BYTES, 6 * BLOCK_BYTES)
+    model.settle()
+    assert map_of.resident_bytes(0, 8 * BLOCK_BYTES) == 8 * BLOCK_BYTES  # it is being used
+    model.go_to(0)
     model.settle()
     assert streamer.read_bytes == map_of.resident_bytes(0, 8 * BLOCK_BYTES) == 3 * BLOCK_BYTES
     streamer.close()
@@ -212,9 +228,7 @@ def test_closing_leaves_no_thread_and_no_descriptor(path: Path, map_of: MappedFi
 
 def test_closing_does_not_wait_for_a_model_that_stands_still(path: Path, map_of: MappedFile) -> None:
     model = Model()
-    streamer = make(path, 2 * BLOCK_BYTES, model)
-    streamer.start()
-    model.settle()
+    streamer = started(path, 2 * BLOCK_BYTES, model, map_of)
     started_s = time.monotonic()
     streamer.close()
     assert time.monotonic() - started_s < 1
@@ -225,11 +239,71 @@ def test_closing_does_not_wait_for_a_model_that_stands_still(path: Path, map_of:
 
 def test_the_thread_sleeps_while_there_is_nothing_to_do(path: Path, map_of: MappedFile) -> None:
     model = Model()
-    streamer = make(path, 2 * BLOCK_BYTES, model)
-    streamer.start()
-    model.settle()
+    streamer = started(path, 2 * BLOCK_BYTES, model, map_of)
     busy_s, started_s = os.times()[:2], time.monotonic()
     time.sleep(0.3)
     spent_s = sum(os.times()[:2]) - sum(busy_s)
     assert spent_s < 0.2 * (time.monotonic() - started_s)
+    streamer.close()
+
+
+# --- the first pass ---------------------------------------------------------------------------------
+
+
+def test_the_first_pass_holds_only_what_it_is_using(path: Path, map_of: MappedFile) -> None:
+    model = Model()
+    map_of.touch_all(0, SIZE_BYTES)  # somebody read the file before
+    streamer = make(path, 4 * BLOCK_BYTES, model)
+    streamer.start()
+    model.settle()
+    assert resident(map_of) == []
+    for layer in range(TENSORS):
+        model.go_to(layer + 0.5, passes=0)
+        map_of.touch_all(layer * TENSOR_BYTES, layer * TENSOR_BYTES + 1)
+        model.settle()
+        assert resident(map_of) == [layer]
+    model.go_to(TENSORS, passes=0)
+    model.settle()
+    assert resident(map_of) == []
+    streamer.close()
+
+
+def test_the_order_is_the_one_it_was_seen_in(path: Path, map_of: MappedFile) -> None:
+    order = [1, 0, 2, 4, 3, *range(5, TENSORS)]
+    model = Model()
+    streamer = started(path, 4 * BLOCK_BYTES, model, map_of, order)
+    assert resident(map_of) == [0, 1, 2, 4]
+    model.go_to(1)
+    model.settle()
+    assert resident(map_of) == [0, 2, 3, 4]
+    streamer.close()
+
+
+def test_a_first_pass_that_was_aborted_is_watched_again(path: Path, map_of: MappedFile) -> None:
+    model = Model()
+    streamer = make(path, 2 * BLOCK_BYTES, model)
+    streamer.start()
+    model.go_to(9.5, passes=0)  # another count than the next time
+    map_of.touch_all(0, 1)
+    model.settle()
+    model.go_to(0, passes=0)
+    model.settle()
+    assert resident(map_of) == []
+    walk_first_pass(model, map_of, range(TENSORS))
+    model.go_to(1)
+    model.settle()
+    assert resident(map_of) == [1, 2]
+    streamer.close()
+
+
+def test_a_tensor_that_was_not_seen_goes_with_the_next(path: Path, map_of: MappedFile) -> None:
+    model = Model()
+    order = [number for number in range(TENSORS) if number not in (1, TENSORS - 1)]
+    streamer = started(path, 4 * BLOCK_BYTES, model, map_of, order)
+    model.go_to(1.6)  # the second that it saw, number 2, is in use
+    model.settle()
+    assert resident(map_of) == [1, 2, 3, 4]
+    model.go_to(1.8)
+    model.settle()
+    assert resident(map_of) == [3, 4, 5, 6]
     streamer.close()

@@ -47,9 +47,6 @@ class CountingSignal:
     """
 
     _LARGEST = 2**31 - 1  # SEM_VALUE_MAX
-    # Output matrix, and the scale, tanh, scale of a soft cap: with fewer nodes to go, or the norm
-    # before them, no layer's weights are needed any more.
-    _NODES_BEHIND_THE_LAYERS = 4
 
     def __init__(self) -> None:
         """Raises OSError where the C library has no unnamed semaphores (macOS, Windows)."""
@@ -59,7 +56,6 @@ class CountingSignal:
         if not hasattr(self._c, "sem_init") or self._c.sem_init(self._pointer, 0, 0) != 0:
             raise OSError("no unnamed semaphores here")
         self.callback = _address_of("sem_post")
-        self._nodes_of_a_pass = 0
         self._passes = 0
 
     @property
@@ -68,27 +64,22 @@ class CountingSignal:
 
     def arm(self) -> None:
         count = self._count()
-        if 0 < count < self._LARGEST:
-            self._nodes_of_a_pass = count
-            self._passes += 1
+        # In this order: who asks in between must not see a new pass with the old one's nodes.
         self._c.sem_init(self._pointer, 0, 0)
+        if 0 < count < self._LARGEST:
+            self._passes += 1
 
     def abort(self) -> None:
         self._c.sem_init(self._pointer, 0, self._LARGEST)
 
     @property
-    def position(self) -> float:
-        """Passes done since the beginning, the running one's part included; any thread may ask.
+    def position(self) -> tuple[int, int]:
+        """Passes done since the beginning, and nodes done of the running one; any thread may ask.
 
-        Nodes stand for time and for layers: right to about a layer. Until the first
-        pass is over nobody knows how many there are: it counts as just begun. With the
-        last layer a pass counts as done: the output matrix, a third of Gemma 3n E2B's
-        time, is when the next pass's first weights are read.
+        A pass that was done counts as running until the next begins; one that was aborted is at 0.
         """
-        if not self._nodes_of_a_pass:
-            return float(self._passes)
-        part = self._count() / max(self._nodes_of_a_pass - self._NODES_BEHIND_THE_LAYERS, 1)
-        return self._passes + min(part, 1.0)
+        count = self._count()
+        return self._passes, count if count < self._LARGEST else 0
 
     def _count(self) -> int:
         value = ctypes.c_int()

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..backend import BackendOptions, Float32Array, TokenSampler
 from ..records import SamplingOptions
-from ..residency import ResidencyKeeper
+from ..residency import Position, ResidencyKeeper
 from ..sealed_state import model_key
 from .abort_signal import counting_signal
 from .context import LlamaContext
@@ -62,7 +62,7 @@ class LlamaBackend:
             raise
         try:
             if self.keeper:
-                self.keeper.after_loading((lambda: signal.position) if signal else None)
+                self.keeper.after_loading((lambda: Position(*signal.position)) if signal else None)
         except BaseException:
             self.close()
             raise

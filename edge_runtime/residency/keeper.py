@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..process_memory import mapped_bytes
+from .first_pass import Position
 from .layout import ResidencyLayout
 from .mapping import FileRange, ModelMapping
 from .pages import (
@@ -18,7 +19,7 @@ from .pages import (
     release,
     unlock,
 )
-from .streamer import Piece, WeightStreamer
+from .streamer import WeightStreamer
 
 _READ_AHEAD_BYTES = 16 << 20
 
@@ -51,7 +52,7 @@ class ResidencyKeeper:
                 expect_random_access(pages)
                 release(pages)
 
-    def after_loading(self, position: Callable[[], float] | None) -> None:
+    def after_loading(self, position: Callable[[], Position] | None) -> None:
         """Let go of everything, then bring back what every token reads.
 
         position: see WeightStreamer; without it nothing is streamed ahead.
@@ -86,14 +87,11 @@ class ResidencyKeeper:
         if lock(pages):
             self._locked.append(pages)
 
-    def _start_streaming(self, mapping: ModelMapping, position: Callable[[], float]) -> None:
-        pieces = [
-            Piece(pages, tensor.needed_until)
-            for tensor in self.layout.streamed
-            for pages in mapping.pages(tensor.place)
-        ]
-        if pieces:
-            self._streamer = WeightStreamer(mapping.files, pieces, self.layout.window_bytes, position)
+    def _start_streaming(self, mapping: ModelMapping, position: Callable[[], Position]) -> None:
+        found = [mapping.pages(tensor.place) for tensor in self.layout.streamed]
+        tensors = [pages for pages in found if pages]
+        if tensors:
+            self._streamer = WeightStreamer(mapping.files, tensors, self.layout.window_bytes, position)
             self._streamer.start()
 
     def trim_ple(self) -> None:

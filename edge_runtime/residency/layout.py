@@ -10,19 +10,22 @@ from pathlib import Path
 from ..gguf_header import GgufHeader
 from ..gguf_types import TensorInfo
 from ..memory import PlePolicy
-from ..memory.streaming import STREAMABLE_KINDS, block_bytes, block_range, split_name, streamable_kind
+from ..memory.streaming import (
+    BLOCK_BYTES,
+    STREAMABLE_KINDS,
+    block_bytes,
+    block_range,
+    split_name,
+    streamable_kind,
+)
 from ..memory.weights import EMBEDDING_TENSOR, OUTPUT_TENSOR, PLE_TENSOR
 from .mapping import FileRange
-
-# How far a pass has come is known to about a layer: some have more graph nodes than others.
-_MARGIN_LAYERS = 1.5
 
 
 @dataclass(frozen=True)
 class StreamedTensor:
     name: str
     place: FileRange  # whole blocks; the tensor's ends beyond them stay in memory
-    needed_until: float  # part of a pass through the model after which it has been used
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,10 @@ def plan_layout(
 
 
 def choose_streamed(header: GgufHeader, streamed_bytes: int) -> tuple[StreamedTensor, ...]:
-    """Matrices of together at least streamed_bytes (or all there are), evenly over the layers."""
-    layers = header.block_count or 1
+    """Matrices of together at least streamed_bytes (or all there are), evenly over the layers.
+
+    Of one of them only as many blocks as are missing.
+    """
     chosen: list[TensorInfo] = []
     missing_bytes = streamed_bytes
     for kind in STREAMABLE_KINDS:
@@ -97,19 +102,23 @@ def choose_streamed(header: GgufHeader, streamed_bytes: int) -> tuple[StreamedTe
         picked = _evenly(tensors, missing_bytes)
         chosen += picked
         missing_bytes -= sum(map(block_bytes, picked))
-    in_order = sorted(chosen, key=_order_of_use)
+    while chosen and block_bytes(chosen[-1]) <= -missing_bytes:
+        missing_bytes += block_bytes(chosen.pop())
+    last = chosen[-1].name if chosen else ""
+    spared_bytes = max(-missing_bytes, 0) // BLOCK_BYTES * BLOCK_BYTES
     return tuple(
-        StreamedTensor(t.name, FileRange(t.file_index, *block_range(t)), _needed_until(t, layers))
-        for t in in_order
+        StreamedTensor(t.name, _blocks(t, spared_bytes if t.name == last else 0))
+        for t in sorted(chosen, key=_order_of_use)
     )
+
+
+def _blocks(tensor: TensorInfo, spared_bytes: int) -> FileRange:
+    start, end = block_range(tensor)
+    return FileRange(tensor.file_index, start, end - spared_bytes)
 
 
 def _order_of_use(tensor: TensorInfo) -> tuple[int, int]:
     return _layer(tensor), -STREAMABLE_KINDS.index(streamable_kind(tensor) or "")
-
-
-def _needed_until(tensor: TensorInfo, layers: int) -> float:
-    return min((_layer(tensor) + 1 + _MARGIN_LAYERS) / layers, 1.0)
 
 
 def _evenly(tensors: Sequence[TensorInfo], wanted_bytes: int) -> list[TensorInfo]:

@@ -13,11 +13,18 @@ import os
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+from ..process_memory import mapped_bytes
 
 PAGE_BYTES = mmap.PAGESIZE
 # Source: Linux include/uapi/asm-generic/mman-common.h; the first three are POSIX's as well.
 _NORMAL, _RANDOM, _WILLNEED, _DONTNEED, _HUGEPAGE, _PAGEOUT, _POPULATE_READ = 0, 1, 3, 4, 14, 21, 22
+
+# An entry for each page of the address space, little-endian; bit 63: present. See proc_pid_pagemap(5).
+_PAGEMAP = Path("/proc/self/pagemap")
+_ENTRY_BYTES, _PRESENT_BYTE, _PRESENT = 8, 7, 0x80
 
 
 @dataclass(frozen=True)
@@ -100,6 +107,20 @@ def read_in(pages: Pages, *, exactly: bool = False) -> None:
         _madvise(pages, _WILLNEED)
     if not _madvise(pages, _POPULATE_READ):
         _madvise(pages, _WILLNEED)
+
+
+def any_mapped(pages: Pages) -> bool:
+    """Whether this process has touched any of them since they were let go. Not the page cache's view."""
+    try:
+        with _PAGEMAP.open("rb", buffering=0) as file:
+            entries = os.pread(file.fileno(), _entry_offset(pages.length_bytes), _entry_offset(pages.address))
+    except OSError:  # closed to apps on some systems
+        return bool(mapped_bytes(pages.address, pages.address + pages.length_bytes))
+    return max(entries[_PRESENT_BYTE::_ENTRY_BYTES], default=0) >= _PRESENT
+
+
+def _entry_offset(address: int) -> int:
+    return address // PAGE_BYTES * _ENTRY_BYTES
 
 
 def lock(pages: Pages) -> bool:

@@ -17,35 +17,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..memory.streaming import BLOCK_BYTES
+from .first_pass import FirstPass, Position
 from .pages import Pages, expect_blocks, read_in, unmap_and_forget
 
 _POLL_S = 0.001
 
 
 @dataclass(frozen=True)
-class Piece:
+class _Piece:
     pages: Pages
-    needed_until: float  # in passes: 0.5 is half-way through the model
+    used_at: int  # nodes that a pass has done when it has used it
 
 
 class WeightStreamer:
-    """Cycles through `pieces` for as long as the model is open."""
+    """Cycles through the tensors for as long as the model is open."""
 
     def __init__(
         self,
         files: Sequence[Path],
-        pieces: Sequence[Piece],
+        tensors: Sequence[Sequence[Pages]],
         window_bytes: int,
-        position: Callable[[], float],
+        position: Callable[[], Position],
     ) -> None:
-        """position: how many passes the model has done, fractions included; any thread may ask."""
+        """tensors: their pages, about in the order of use. position: any thread may ask."""
         self._descriptors = [os.open(path, os.O_RDONLY) for path in files]
-        self._pieces = [
-            Piece(part, piece.needed_until) for piece in pieces for part in piece.pages.parts(BLOCK_BYTES)
+        self._tensors = [
+            [part for pages in tensor for part in pages.parts(BLOCK_BYTES)] for tensor in tensors
         ]
+        self._pieces: list[_Piece] = []
         self._window_bytes = max(window_bytes, 2 * BLOCK_BYTES)
         self._position = position
-        self._held: deque[tuple[float, Pages]] = deque()  # when it may go, what
+        self._held: deque[tuple[Position, Pages]] = deque()  # when it may go, what
         self._held_bytes = 0
         self._next = 0  # of all pieces ever; its remainder is the index
         self.read_bytes = 0
@@ -54,9 +56,9 @@ class WeightStreamer:
         self._thread = threading.Thread(target=self._run, name="edge-runtime-weights", daemon=True)
 
     def start(self) -> None:
-        for piece in self._pieces:
-            self._in_blocks = expect_blocks(piece.pages) and self._in_blocks
-            self._forget(piece.pages)
+        for pages in (pages for tensor in self._tensors for pages in tensor):
+            self._in_blocks = expect_blocks(pages) and self._in_blocks
+            self._forget(pages)
         self._thread.start()
 
     def close(self) -> None:
@@ -69,34 +71,41 @@ class WeightStreamer:
         self._descriptors = []
 
     def _run(self) -> None:
+        used_at = FirstPass(self._tensors, self._position, self._forget).watch(self._stop)
+        in_order = sorted(zip(used_at, self._tensors, strict=True), key=lambda pair: pair[0])
+        self._pieces = [_Piece(pages, nodes) for nodes, tensor in in_order for pages in tensor]
+        self._next = self._position().passes * len(self._pieces)
         while not self._stop.is_set():
-            position = self._position()
-            self._release_used(position)
-            needed_until, pages = self._upcoming()
-            if needed_until <= position:  # too late: whoever needed it has read it
-                self._next += 1
-                self._forget(pages)
-            elif self._held_bytes + pages.length_bytes <= self._window_bytes:
-                self._next += 1
-                self._read(needed_until, pages)
-            else:
-                self._stop.wait(_POLL_S)
+            self._step()
 
-    def _upcoming(self) -> tuple[float, Pages]:
+    def _step(self) -> None:
+        position = self._position()
+        self._release_used(position)
+        used_at, pages = self._upcoming()
+        if used_at <= position:  # too late: whoever needed it has read it
+            self._next += 1
+            self._forget(pages)
+        elif self._held_bytes + pages.length_bytes <= self._window_bytes:
+            self._next += 1
+            self._read(used_at, pages)
+        else:
+            self._stop.wait(_POLL_S)
+
+    def _upcoming(self) -> tuple[Position, Pages]:
         passes, index = divmod(self._next, len(self._pieces))
         piece = self._pieces[index]
-        return passes + piece.needed_until, piece.pages
+        return Position(passes, piece.used_at), piece.pages
 
-    def _release_used(self, position: float) -> None:
+    def _release_used(self, position: Position) -> None:
         while self._held and self._held[0][0] <= position:
             _, pages = self._held.popleft()
             self._held_bytes -= pages.length_bytes
             self._forget(pages)
 
-    def _read(self, needed_until: float, pages: Pages) -> None:
+    def _read(self, used_at: Position, pages: Pages) -> None:
         read_in(pages, exactly=not self._in_blocks)
         self.read_bytes += pages.length_bytes
-        self._held.append((needed_until, pages))
+        self._held.append((used_at, pages))
         self._held_bytes += pages.length_bytes
 
     def _forget(self, pages: Pages) -> None:
