@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from .gguf_header import GgufHeader
 from .memory import Held, MemoryPart, MemoryPlan, PlePolicy
-from .memory.attention import plain_bytes
-from .memory.compute import mask_bytes, numbers_per_token
+from .memory.attention import allows_plain, plain_bytes, plain_scratch_bytes
+from .memory.compute import mask_bytes, numbers_per_token, scratch_bytes
 from .memory.kv_cache import full_cells, window_cells
 from .memory.shape import ModelShape, read_shape
 from .memory.weights import EMBEDDING_TENSOR, PLE_TENSOR
@@ -27,8 +27,9 @@ def expected_at(
     """The same plan with each part as large as a prompt of random token ids makes it.
 
     "attention masks": as many cells as there are tokens, rounded up to 256, and as many rows as
-    a micro-batch has; more where later layers use their place. "attention scores": likewise.
-    "compute buffers", "scratch memory": as the rows, when the prompt is shorter than a micro-batch.
+    a micro-batch has; more where later layers use their place. "attention scores", and "scratch
+    memory" with plain attention: likewise. "compute buffers", and "scratch memory" without: as the
+    rows, when the prompt is shorter than a micro-batch.
     "embedding rows", "PLE cache", "PLE pages": the pages of as many rows as random ids differ, at
     most what the plan allows. All others stay: the KV cache is cleared, which touches it, and weights are all
     used by one token.
@@ -38,8 +39,10 @@ def expected_at(
     """
     shape = read_shape(header)
     tokens = prompt_tokens + answer_tokens
-    sizes = {**_by_rows(plan, prompt_tokens), **_masks(plan, shape, prompt_tokens, tokens)}
+    sizes = _masks(plan, shape, prompt_tokens, tokens)
+    sizes["compute buffers"] = int(plan.part_bytes("compute buffers") * _share_of_rows(plan, prompt_tokens))
     sizes["attention scores"] = _scores(plan, shape, prompt_tokens, tokens)
+    sizes["scratch memory"] = _scratch(plan, shape, prompt_tokens, tokens)
     sizes.update(_rows(plan, header, different_ids(tokens, shape.vocabulary_tokens)))
     return replace(plan, parts=tuple(_resized(part, sizes) for part in plan.parts))
 
@@ -57,9 +60,8 @@ def _resized(part: MemoryPart, sizes: Mapping[str, int]) -> MemoryPart:
     return replace(part, size_bytes=sizes[part.name])
 
 
-def _by_rows(plan: MemoryPlan, prompt_tokens: int) -> dict[str, int]:
-    share = min(prompt_tokens / _micro_batch(plan), 1.0)
-    return {name: int(plan.part_bytes(name) * share) for name in ("compute buffers", "scratch memory")}
+def _share_of_rows(plan: MemoryPlan, prompt_tokens: int) -> float:
+    return min(prompt_tokens / _micro_batch(plan), 1.0)
 
 
 def _micro_batch(plan: MemoryPlan) -> int:
@@ -86,6 +88,14 @@ def _scores(plan: MemoryPlan, shape: ModelShape, prompt_tokens: int, tokens: int
     rows, used = min(prompt_tokens, micro_batch), full_cells(tokens, 1)
     buffers = plan.part_bytes("compute buffers") * rows // micro_batch
     return min(max(plain_bytes(shape, used, rows) - buffers, 0), planned)
+
+
+def _scratch(plan: MemoryPlan, shape: ModelShape, prompt_tokens: int, tokens: int) -> int:
+    micro_batch, planned = _micro_batch(plan), plan.part_bytes("scratch memory")
+    by_rows = scratch_bytes(shape, micro_batch, plan.choices.threads) * _share_of_rows(plan, prompt_tokens)
+    is_plain = not plan.choices.flash_attention and allows_plain(plan.choices.kv_type)
+    rows, used = min(prompt_tokens, micro_batch), full_cells(tokens, 1)
+    return min(max(int(by_rows), plain_scratch_bytes(shape, used, rows) * is_plain), planned)
 
 
 def _layers_follow_the_mask(shape: ModelShape) -> bool:

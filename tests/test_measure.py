@@ -72,6 +72,17 @@ def test_masks_are_touched_as_far_as_the_tokens_go() -> None:
     assert plan.part_bytes("attention masks") == 2 * 256 * (32768 + 768)
 
 
+def test_scores_and_their_copy_are_touched_as_far_as_the_tokens_go() -> None:
+    narrow = header("llama", 4, tensors=body(4, 32 * MB), attention__head_count=16)
+    asked = option(context_tokens=8192, micro_batch_tokens=128, flash_attention=False)
+    plan = plan_memory(narrow, asked)
+    part = expected_at(plan, 1000, narrow, answer_tokens=24)
+    assert plan.part_bytes("scratch memory") == 2 * 16 * 128 * 8192
+    assert part.part_bytes("scratch memory") == 2 * 16 * 128 * 1024
+    assert part.part_bytes("attention scores") < plan.part_bytes("attention scores") // 7
+    assert expected_at(plan, 64, narrow).part_bytes("scratch memory") == 2 * 16 * 64 * 256
+
+
 def test_later_layers_use_the_place_of_the_mask() -> None:
     pattern = np.array([layer % 4 != 3 for layer in range(10)])
     metadata = {

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from builders import tiny_llama_gguf
+from mapped_file import MappedFile, linux_only
 from memory_groups import MB, holding, needs_groups
 
 from scripts.benchmarks.limits import __main__ as command
@@ -182,6 +183,32 @@ def test_failed_run_misses_its_goal() -> None:
     found = figures_of(SPEED, [failed, one_run("unlimited", 5.0)])
     assert math.isnan(found["decode_ratio"])
     assert [row.good for row in goal_rows(SPEED, found)] == [False]
+
+
+_MAP = """
+import mmap, sys
+with open(sys.argv[1], "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as pages:
+    found = sum(pages[::4096])
+    print(found, flush=True)
+    sys.stdin.read()
+"""
+
+
+@linux_only
+def test_over_time_it_is_no_change_that_another_process_maps_the_same_file(tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    path.write_bytes(bytes(range(256)) * (16 * MB // 256))
+    mapped = MappedFile(path)
+    mapped.touch_all(0, mapped.size_bytes)
+    alone, alone_by_share = step_clock.resident(), step_clock.residency()
+    command = [sys.executable, "-c", _MAP, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline()
+        beside, beside_by_share = step_clock.resident(), step_clock.residency()
+        other.communicate()
+    mapped.close()
+    assert abs(beside["file_bytes"] - alone["file_bytes"]) < 2 * MB
+    assert alone_by_share["file_bytes"] - beside_by_share["file_bytes"] > 6 * MB  # half of it, and libraries
 
 
 def test_change_over_time_counts_both_ways() -> None:

@@ -12,10 +12,11 @@ as fast, but Qwen 3's: 105 and 89.
 from __future__ import annotations
 
 from .plan import KvType, Platform
-from .shape import ModelShape
+from .shape import Layer, ModelShape
 
 _WIDEST_HEAD = 128
-_F32_BYTES, _POSITION_NUMBERS = 4, 2  # where a value goes: 64 bits
+_F32_BYTES, _F16_BYTES = 4, 2
+_POSITION_NUMBERS = 2  # where a value goes: 64 bits
 
 
 def plain_is_faster(shape: ModelShape, platform: Platform) -> bool:
@@ -38,8 +39,20 @@ def plain_bytes(shape: ModelShape, cells: int, micro_batch_tokens: int) -> int:
     return _F32_BYTES * micro_batch_tokens * numbers
 
 
+def plain_scratch_bytes(shape: ModelShape, cells: int, micro_batch_tokens: int) -> int:
+    """Beside the buffer: the scores once more, in the half precision of the values they weigh.
+
+    Source: llama.cpp ggml/src/ggml-cpu/ggml-cpu.c, ggml_graph_plan, GGML_OP_MUL_MAT, 0c1e57098.
+    """
+    heads = max(map(_heads, shape.layers), default=0)
+    return _F16_BYTES * micro_batch_tokens * heads * cells
+
+
 def _numbers_per_token(shape: ModelShape, cells: int, index: int) -> int:
     layer = shape.layers[index]
-    heads = layer.query_width // max(layer.head_widths[0], 1)
     rows = 3 * shape.embedding_width + 2 * layer.query_width
-    return heads * cells + rows + _POSITION_NUMBERS * layer.value_width
+    return _heads(layer) * cells + rows + _POSITION_NUMBERS * layer.value_width
+
+
+def _heads(layer: Layer) -> int:
+    return layer.query_width // max(layer.head_widths[0], 1)

@@ -62,12 +62,12 @@ class Case:
 
 CASES = (
     Case(_SMOL, 512, "f16", True),
-    Case(_SMOL, 2048, "q8_0", False),
-    Case(_SMOL, 4096, "f16", True),
+    Case(_SMOL, 2048, "q8_0", False, 2048),
+    Case(_SMOL, 4096, "f16", True, 4096),  # full: scores of plain attention grow until then
     Case(_SMOL, 8192, "q4_0", True),
     Case(_SMOL, 32768, "q8_0", True),
     Case(_GEMMA, 512, "q4_0", True),
-    Case(_GEMMA, 2048, "f16", False),
+    Case(_GEMMA, 2048, "f16", False, 2048),
     Case(_GEMMA, 8192, "q8_0", True),
     Case(_GEMMA, 32768, "f16", True),
     Case(_1B, 512, "f16", True),

@@ -6,6 +6,7 @@ whole block that can be streamed, and a table of per-layer embeddings of a quart
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -285,3 +286,28 @@ def test_under_a_hard_limit_of_its_budget_nothing_is_killed(
     assert usage.oom_kills == 0
     assert done.stdout.split() == ["True", "24"]
     assert probe_result() is not None  # nor was a child that tried the engine
+
+
+_CHAT = """
+import json, sys
+from edge_runtime import Runtime
+from edge_runtime.process_memory import resident_kinds
+messages, held = [], []
+with Runtime.open(sys.argv[1], context_tokens=256, threads=2, gpu_layers=0) as runtime:
+    for turn in range(1, 31):
+        messages.append({"role": "user", "content": f"Tell me fact number {turn} about rivers."})
+        reply = runtime.chat(messages, max_tokens=12, temperature=0)
+        messages.append({"role": "assistant", "content": reply.text})
+        held.append(sum(resident_kinds()))
+print(json.dumps({"held": held, "dropped_turns": reply.dropped_turns}))
+"""
+
+
+def test_a_chat_holds_after_30_turns_what_it_held_after_10(smollm2_path: Path) -> None:
+    """Its context is full by then. A row of logits kept from each turn would be 4 MB."""
+    command = [sys.executable, "-c", _CHAT, str(smollm2_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr[-500:]
+    found = json.loads(done.stdout)
+    assert found["dropped_turns"] > 10
+    assert abs(found["held"][29] - found["held"][9]) < 2 * MB

@@ -20,7 +20,7 @@ from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.process_memory import PeakSampler
 
 from .engines import CaseEngine, Ours, open_engine
-from .step_clock import StepClock, residency
+from .step_clock import StepClock, residency, resident
 from .task import Task
 
 
@@ -77,7 +77,7 @@ def _chat(engine: CaseEngine, task: Task) -> dict[str, Any]:
         reply = engine.runtime.chat(messages, max_tokens=task.answer_tokens, seed=turn)
         messages.append({"role": "assistant", "content": reply.text})
         if turn % max(1, task.chat_turns // 10) == 0:
-            watched.append({"after": turn, **residency()})
+            watched.append({"after": turn, **resident()})
     return {"residency": watched}
 
 

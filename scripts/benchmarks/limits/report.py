@@ -36,7 +36,9 @@ page cache; sizes are MB of 1,000,000 bytes, and "a + f" is anonymous plus file-
 Prompts and answers are random token ids, so that each token needs a new row of the per-layer
 embeddings. Speeds leave out the first 4 tokens of an answer; figures are medians over
 repetitions, and ratios medians of the ratios within a repetition. "Most charged" includes
-page cache that the kernel could have taken back, and what was cold of Python and llama.cpp."""
+page cache that the kernel could have taken back, and what was cold of Python and llama.cpp.
+A page that several processes map counts by its share, but in full over time: the share
+changes with the others."""
 
 
 @dataclass(frozen=True)
