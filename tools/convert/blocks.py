@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...gguf_types import GgmlType
+
 Float32Array = NDArray[np.float32]
 Bits = NDArray[Any]  # uint16 of BF16, the upper half of an F32, or uint32 of F32
 
-_BLOCK = 32  # numbers under one scale, in both quantized types
+BLOCK = 32  # numbers under one scale, in both quantized types
 _WIDE = 4  # numbers of a block side by side
-_ROWS = _BLOCK // _WIDE
+_ROWS = BLOCK // _WIDE
 _BELOW_HALF = np.nextafter(np.float32(0.5), np.float32(0))
 
 
@@ -31,14 +33,15 @@ def widen(bits: Bits, out: Float32Array) -> Float32Array:
 
 
 class BlockQuantizer:
-    """Quantizes again and again in the same memory."""
+    """Quantizes again and again in the same memory, to Q8_0 or Q4_0."""
 
-    def __init__(self, most_elements: int) -> None:
+    def __init__(self, kind: GgmlType, most_elements: int) -> None:
+        self.quantize = self._to_q8_0 if kind is GgmlType.Q8_0 else self._to_q4_0
         self._bits = np.empty((2, most_elements), np.uint32)
         self._steps = np.empty(most_elements, np.float32)
         self._whole = np.empty((2, most_elements), np.uint8)
 
-    def to_q8_0(self, bits: Bits, out: NDArray[np.uint8]) -> None:
+    def _to_q8_0(self, bits: Bits, out: NDArray[np.uint8]) -> None:
         """`out`: blocks of 34 bytes, a half-precision scale and 32 numbers from -127 to 127."""
         columns = self._in_columns(bits)
         magnitudes = self._bits[1].view(bits.dtype)[: bits.size].reshape(_ROWS, -1)
@@ -55,10 +58,10 @@ class BlockQuantizer:
         np.subtract(whole, signs, out=whole)
         _join(scales, whole, out)
 
-    def to_q4_0(self, bits: Bits, out: NDArray[np.uint8]) -> None:
+    def _to_q4_0(self, bits: Bits, out: NDArray[np.uint8]) -> None:
         """`out`: blocks of 18 bytes, a half-precision scale and 32 numbers from 0 to 15, two in a byte."""
         columns = self._in_columns(bits)
-        scales = _furthest(columns, bits.reshape(-1, _BLOCK)) / np.float32(-8)
+        scales = _furthest(columns, bits.reshape(-1, BLOCK)) / np.float32(-8)
         steps = self._in_steps(columns, scales)
         np.add(steps, np.float32(8.5), out=steps)
         whole = self._whole[0, : bits.size].reshape(_ROWS, -1)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import cycle
 from math import prod
 from typing import Any
 
@@ -12,34 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...gguf_types import GgmlType
-from .encode import Encoder, as_float32, quantized
-from .encode_threads import MOST_AHEAD, EncodeThreads
+from .encode import as_float32
+from .encode_threads import Job
 from .safetensors_file import StoredTensor
-from .stored_numbers import StoredNumbers, stored_dtype
+from .stored_numbers import stored_dtype
 from .target import Change, Target
 from .weights import Filled
+from .workspace import Workspace
+
+Gather = Callable[[Workspace], NDArray[Any]]
+"""Reads (numbers,) as stored, in the order that is written, whole blocks."""
 
 _CHUNK_ELEMENTS = 1 << 19  # a multiple of every type's block
 
 
-def chunks(numbers: StoredNumbers, threads: EncodeThreads, filled: Filled) -> Iterator[memoryview]:
-    """The tensor's bytes in the new file. Each piece is overwritten by the next.
+def chunks(filled: Filled) -> Iterator[Job]:
+    """Each makes a piece of the tensor's bytes in the new file, and can be done before those ahead of it.
 
-    Raises ConversionError where a file cannot be read.
+    They raise ConversionError where a file cannot be read.
     """
     target, kind = filled.target, filled.kind
     if target.values:
-        yield quantized(np.array(target.values, np.float32), kind)
+        yield partial(_encode_values, np.array(target.values, np.float32), kind)
     elif not filled.stored:
         yield from _zeros(target.elements, kind)
     for tensor in filled.stored:
-        pieces = _pieces(numbers, tensor, target)
-        yield from threads.encoded(pieces, kind, partial(_encode, target, tensor.dtype))
+        for gather in _pieces(tensor, target):
+            yield partial(_encode, target, tensor.dtype, kind, gather)
         if target.rows is not None and target.rows > target.shape[0]:
             yield from _zeros((target.rows - target.shape[0]) * prod(target.shape[1:]), kind)
 
 
-def _encode(target: Target, dtype: str, encoder: Encoder, piece: NDArray[Any]) -> memoryview:
+def _encode(target: Target, dtype: str, kind: GgmlType, gather: Gather, workspace: Workspace) -> memoryview:
+    piece, encoder = gather(workspace), workspace.encoder(kind)
     if target.change is Change.ADD_ONE:
         return encoder.encode(_plus_one(piece, dtype), "F32")
     if target.factor != 1:
@@ -47,53 +51,66 @@ def _encode(target: Target, dtype: str, encoder: Encoder, piece: NDArray[Any]) -
     return encoder.encode(piece, dtype)
 
 
-def _pieces(numbers: StoredNumbers, tensor: StoredTensor, target: Target) -> Iterator[NDArray[Any]]:
-    """(numbers,) as stored, in the order that is written, whole blocks.
+def _encode_values(values: NDArray[np.float32], kind: GgmlType, workspace: Workspace) -> memoryview:
+    return workspace.encoder(kind).encode(values, "F32")
 
-    Each stays as it is until MOST_AHEAD others were drawn.
-    """
+
+def _pieces(tensor: StoredTensor, target: Target) -> Iterator[Gather]:
     if target.change is Change.INTERLEAVE:
-        return _interleaved(numbers, tensor, target)
+        return _interleaved(tensor, target)
     if target.change is Change.TRANSPOSE:
-        return _transposed(numbers, tensor, target)
+        return _transposed(tensor, target)
     rows = target.shape[0] if target.rows is None else min(target.rows, target.shape[0])
-    return _in_order(numbers, tensor, rows * prod(target.shape[1:]))
+    return _in_order(tensor, rows * prod(target.shape[1:]))
 
 
-def _in_order(numbers: StoredNumbers, tensor: StoredTensor, count: int) -> Iterator[NDArray[Any]]:
-    some = min(MOST_AHEAD + 1, -(-count // _CHUNK_ELEMENTS))
-    buffers = cycle(np.empty((some, min(count, _CHUNK_ELEMENTS)), stored_dtype(tensor)))
+def _in_order(tensor: StoredTensor, count: int) -> Iterator[Gather]:
     for start in range(0, count, _CHUNK_ELEMENTS):
-        piece = next(buffers)[: count - start]
-        numbers.read_into(piece, tensor, start)
-        yield piece
+        yield partial(_read, tensor, start, min(count - start, _CHUNK_ELEMENTS))
 
 
-def _interleaved(numbers: StoredNumbers, tensor: StoredTensor, target: Target) -> Iterator[NDArray[Any]]:
+def _read(tensor: StoredTensor, start: int, count: int, workspace: Workspace) -> NDArray[Any]:
+    piece = workspace.array((count,), stored_dtype(tensor))
+    workspace.numbers.read_into(piece, tensor, start)
+    return piece
+
+
+def _interleaved(tensor: StoredTensor, target: Target) -> Iterator[Gather]:
     """Each row of a head's first half is followed by that of its second."""
     width = prod(target.shape[1:])
     half = target.shape[0] // target.heads // 2
     step = min(half, max(1, _CHUNK_ELEMENTS // (2 * width)))
-    halves = np.empty((2, step, width), stored_dtype(tensor))
     for head in range(target.heads):
         for row in range(0, half, step):
-            count = min(step, half - row)
-            for side in range(2):
-                start = ((2 * head + side) * half + row) * width
-                numbers.read_into(halves[side, :count], tensor, start)
-            yield halves[:, :count].swapaxes(0, 1).flatten()
+            first = 2 * head * half + row
+            yield partial(_read_halves, tensor, (first, first + half), min(step, half - row), width)
 
 
-def _transposed(numbers: StoredNumbers, tensor: StoredTensor, target: Target) -> Iterator[NDArray[Any]]:
+def _read_halves(
+    tensor: StoredTensor, rows: tuple[int, int], count: int, width: int, workspace: Workspace
+) -> NDArray[Any]:
+    halves = workspace.array((2, count, width), stored_dtype(tensor))
+    for half, row in zip(halves, rows, strict=True):
+        workspace.numbers.read_into(half, tensor, row * width)
+    rows_in_pairs: NDArray[Any] = halves.swapaxes(0, 1).flatten()
+    return rows_in_pairs
+
+
+def _transposed(tensor: StoredTensor, target: Target) -> Iterator[Gather]:
     """Column by column of a matrix with few rows."""
     rows, columns = target.shape
     step = min(columns, max(1, _CHUNK_ELEMENTS // rows))
-    part = np.empty((rows, step), stored_dtype(tensor))
     for column in range(0, columns, step):
-        count = min(step, columns - column)
-        for row in range(rows):
-            numbers.read_into(part[row, :count], tensor, row * columns + column)
-        yield part[:, :count].T.flatten()
+        yield partial(_read_columns, tensor, column, min(step, columns - column))
+
+
+def _read_columns(tensor: StoredTensor, column: int, count: int, workspace: Workspace) -> NDArray[Any]:
+    rows, columns = tensor.shape
+    part = workspace.array((rows, count), stored_dtype(tensor))
+    for row in range(rows):
+        workspace.numbers.read_into(part[row], tensor, row * columns + column)
+    by_column: NDArray[Any] = part.T.flatten()
+    return by_column
 
 
 def _plus_one(piece: NDArray[Any], dtype: str) -> NDArray[np.float32]:
@@ -102,9 +119,11 @@ def _plus_one(piece: NDArray[Any], dtype: str) -> NDArray[np.float32]:
     return as_float32(sums, "F32")
 
 
-def _zeros(elements: int, kind: GgmlType) -> Iterator[memoryview]:
+def _zeros(elements: int, kind: GgmlType) -> Iterator[Job]:
     """Whole rows of zeros."""
-    while elements > 0:
-        count = min(elements, _CHUNK_ELEMENTS)
-        yield quantized(np.zeros(count, np.float32), kind)
-        elements -= count
+    for start in range(0, elements, _CHUNK_ELEMENTS):
+        yield partial(_encode_zeros, min(elements - start, _CHUNK_ELEMENTS), kind)
+
+
+def _encode_zeros(count: int, kind: GgmlType, workspace: Workspace) -> memoryview:
+    return workspace.encoder(kind).encode(np.zeros(count, np.float32), "F32")

@@ -14,6 +14,7 @@ from .families import family_of
 from .families.family import Family
 from .families.parts import pooling_metadata
 from .general import general_metadata
+from .stored_numbers import ask_for_first
 from .weights import fill
 from .written import Converted, write_filled
 
@@ -51,6 +52,7 @@ def convert(
     family = family_of(checkpoint.config)
     checkpoint.config = checkpoint.config.with_defaults(family.defaults)
     filled = fill(checkpoint, family, kind)
+    ask_for_first(stored for tensor in filled for stored in tensor.stored)
     parameters = sum(tensor.target.elements for tensor in filled)
     metadata = _metadata(checkpoint, family, parameters, file_type)
     smaller = "a smaller file with --type q8_0 or q4_0"

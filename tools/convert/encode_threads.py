@@ -1,4 +1,4 @@
-"""Pieces of the new file, encoded by threads while others are read and written."""
+"""Pieces of the new file, read and encoded by threads while others are written."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import Any
 
-from numpy.typing import NDArray
+from .workspace import Workspace
 
-from ...gguf_types import GgmlType
-from .encode import Encoder
-
-Piece = NDArray[Any]
-EncodePiece = Callable[[Encoder, Piece], memoryview]
+Job = Callable[[Workspace], memoryview]
+"""Makes a piece; what it returns may lie in the workspace."""
 
 _THREADS = 2
-MOST_AHEAD = 3  # pieces that are being encoded or wait for being written
+_MOST_AHEAD = 6  # pieces that are being made or wait for being written
 
 
 class EncodeThreads:
-    """Use it in a `with` block. numpy lets the other threads run while it computes."""
+    """Use it in a `with` block. Files are read and numbers computed without Python's lock."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        """`jobs` are drawn in the caller's thread, a few at a time, also those of later tensors."""
+        self._jobs = iter(jobs)
         self._pool = ThreadPoolExecutor(_THREADS, "encode")
-        self._encoders: dict[GgmlType, list[Encoder]] = {}
+        self._workspaces = [Workspace() for _ in range(_MOST_AHEAD)]
+        self._free = deque(self._workspaces)
+        self._begun: deque[tuple[Future[memoryview], Workspace]] = deque()
 
     def __enter__(self) -> EncodeThreads:
         return self
@@ -34,18 +34,24 @@ class EncodeThreads:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(cancel_futures=True)
+        for workspace in self._workspaces:
+            workspace.close()
 
-    def encoded(self, pieces: Iterable[Piece], kind: GgmlType, encode: EncodePiece) -> Iterator[memoryview]:
-        """What `encode` makes of each, in order; it may be overwritten when the next one is asked for.
+    def next_pieces(self, size_bytes: int) -> Iterator[memoryview]:
+        """The next `size_bytes` of all pieces, in order. Each may be overwritten when the next is asked for.
 
-        The pieces are drawn by the caller's thread, MOST_AHEAD of them before the first one comes back:
-        a piece must stay as it is until as many others were drawn.
+        Raises what its job raises.
         """
-        encoders = self._encoders.setdefault(kind, [Encoder(kind) for _ in range(MOST_AHEAD)])
-        waiting: deque[Future[memoryview]] = deque()
-        for number, piece in enumerate(pieces):
-            if len(waiting) == MOST_AHEAD:
-                yield waiting.popleft().result()
-            waiting.append(self._pool.submit(encode, encoders[number % MOST_AHEAD], piece))
-        while waiting:
-            yield waiting.popleft().result()
+        while size_bytes > 0:
+            self._begin()
+            made, workspace = self._begun.popleft()
+            piece = made.result()
+            yield piece
+            size_bytes -= len(piece)
+            self._free.append(workspace)
+
+    def _begin(self) -> None:
+        """As many jobs as there is room for."""
+        while self._free and (job := next(self._jobs, None)) is not None:
+            workspace = self._free.popleft()
+            self._begun.append((self._pool.submit(job, workspace), workspace))

@@ -6,9 +6,10 @@ file that shrinks.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import os
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 import numpy as np
@@ -18,6 +19,10 @@ from ...errors import ConversionError
 from ..tensor_data import fill_from
 from .safetensors_file import StoredTensor
 from .source_error import bad_tensor, damaged
+
+_AHEAD_BYTES = 32 << 20  # what the system is asked to have read when we come to it
+_FIRST_BYTES = 256 << 20
+_STEP_BYTES = 256 << 10  # Linux reads no more than this of one such wish, on some disks
 
 # How a stored number is held until it is converted; BF16 is the upper half of an F32.
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -42,19 +47,14 @@ def stored_dtype(tensor: StoredTensor) -> np.dtype[Any]:
 
 
 class StoredNumbers:
-    """Keeps the file that was read last open. Use it in a `with` block."""
+    """Keeps the file that was read last open, until close(). For one thread at a time."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
         self._path: Path | None = None
         self._file: IO[bytes] | None = None
 
-    def __enter__(self) -> StoredNumbers:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._stack.close()
 
     def read_into(self, numbers: NDArray[Any], tensor: StoredTensor, start: int) -> None:
@@ -64,7 +64,9 @@ class StoredNumbers:
         """
         try:
             file = self._opened(tensor.path)
-            file.seek(tensor.offset_bytes + start * numbers.itemsize)
+            offset_bytes = tensor.offset_bytes + start * numbers.itemsize
+            ask_for(file, offset_bytes + _AHEAD_BYTES, numbers.nbytes)
+            file.seek(offset_bytes)
             if fill_from(file, numbers.data.cast("B")):
                 return
         except OSError as error:
@@ -77,6 +79,24 @@ class StoredNumbers:
             self._file = self._stack.enter_context(path.open("rb", buffering=0))
             self._path = path
         return self._file
+
+
+def ask_for_first(tensors: Iterable[StoredTensor]) -> None:
+    """Let the system read the first of them, in this order, while their file's header is made."""
+    left_bytes = _FIRST_BYTES
+    for tensor in tensors:
+        if left_bytes <= 0:
+            return
+        with suppress(OSError), tensor.path.open("rb", buffering=0) as file:  # reading it will say why
+            ask_for(file, tensor.offset_bytes, min(tensor.size_bytes, left_bytes))
+        left_bytes -= tensor.size_bytes
+
+
+def ask_for(file: IO[bytes], start_bytes: int, size_bytes: int) -> None:
+    """Let the system read this, where it can, while something else is done; not the odd end of it."""
+    if hasattr(os, "posix_fadvise"):
+        for at in range(start_bytes, start_bytes + size_bytes - _STEP_BYTES + 1, _STEP_BYTES):
+            os.posix_fadvise(file.fileno(), at, _STEP_BYTES, os.POSIX_FADV_WILLNEED)
 
 
 def _unreadable(tensor: StoredTensor, error: OSError) -> ConversionError:

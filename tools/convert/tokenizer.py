@@ -16,7 +16,7 @@ import numpy as np
 from ..gguf_writer import HeaderValue
 from .json_file import read_object_if_there
 from .pre_tokenizer import pre_tokenizer_name
-from .sentencepiece_file import PieceType, read_pieces
+from .sentencepiece_file import Pieces, PieceType, read_pieces
 from .source_error import damaged
 from .special_tokens import special_metadata
 from .tokenizer_files import AddedToken, TokenizerFiles
@@ -40,6 +40,14 @@ class _Vocabulary:
         if number < len(self.texts):
             self.texts[number] = text.encode() if isinstance(text, str) else text
             self.types[number], self.scores[number] = kind, score
+
+    def set_first(self, pieces: Pieces) -> None:
+        """From number 0 on; those past the end are left out too."""
+        count = min(len(self.texts), len(pieces.texts))
+        kinds = np.where(pieces.kinds == PieceType.USER_DEFINED, PieceType.NORMAL, pieces.kinds)
+        self.texts[:count] = pieces.texts[:count]
+        self.scores[:count] = pieces.scores[:count].tolist()
+        self.types[:count] = kinds[:count].tolist()
 
     def metadata(self, model: str, with_scores: bool) -> dict[str, HeaderValue]:
         metadata: dict[str, HeaderValue] = {
@@ -71,9 +79,7 @@ def phi3_metadata(folder: Path, tokens: int) -> dict[str, HeaderValue]:
 
 def _pieces(files: TokenizerFiles, tokens: int) -> _Vocabulary:
     vocabulary = _Vocabulary(tokens)
-    for number, piece in enumerate(read_pieces(files.sentencepiece_path)):
-        is_plain = piece.kind in (PieceType.NORMAL, PieceType.USER_DEFINED)
-        vocabulary.set(number, piece.text, PieceType.NORMAL if is_plain else piece.kind, piece.score)
+    vocabulary.set_first(read_pieces(files.sentencepiece_path))
     path = files.folder / "added_tokens.json"
     for text, added in read_object_if_there(path).items():
         if isinstance(added, bool) or not isinstance(added, int) or added < 0:

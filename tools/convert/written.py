@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from ...progress import Progress
 from ..gguf_writer import HeaderValue, NewTensor, write_gguf
 from .chunks import chunks
 from .encode_threads import EncodeThreads
-from .stored_numbers import StoredNumbers
 from .weights import Filled
 
 
@@ -45,12 +45,12 @@ def write_filled(
     progress: Progress,
 ) -> int:
     """Write the file and return its size in bytes: see write_gguf. Raises ConversionError besides."""
-    with StoredNumbers() as numbers, EncodeThreads() as threads:
-        tensors = [_tensor(numbers, threads, tensor) for tensor in filled]
+    with EncodeThreads(chain.from_iterable(map(chunks, filled))) as threads:
+        tensors = [_tensor(threads, tensor) for tensor in filled]
         return write_gguf(path, metadata, tensors, force=force, smaller=smaller, progress=progress)
 
 
-def _tensor(numbers: StoredNumbers, threads: EncodeThreads, filled: Filled) -> NewTensor:
-    """With its dimensions in ggml's order, the row length first."""
+def _tensor(threads: EncodeThreads, filled: Filled) -> NewTensor:
+    """With its dimensions in ggml's order, the row length first. Tensors have to be written in order."""
     shape = tuple(reversed(filled.target.written_shape))
-    return NewTensor(filled.target.name, shape, filled.kind, partial(chunks, numbers, threads, filled))
+    return NewTensor(filled.target.name, shape, filled.kind, partial(threads.next_pieces, filled.size_bytes))

@@ -38,7 +38,8 @@ def output_file(path: Path, total_bytes: int, *, force: bool, smaller: str) -> I
     try:
         if total_bytes > shutil.disk_usage(path.absolute().parent).free:
             raise _full(path, total_bytes, smaller)
-        with partial.open("wb", buffering=1 << 20) as file:
+        # Larger pieces than this are not copied once more.
+        with partial.open("wb", buffering=1 << 16) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
