@@ -111,7 +111,7 @@ def locate(name_or_path: str | Path) -> ModelLocation:
 
 
 def find_speech_model(name_or_path: str | Path = DEFAULT_SPEECH_MODEL) -> Path:
-    """The folder of a speech model's ONNX files, by its name, or by the folder's own path.
+    """The folder of a speech model's files, by its name, or by the folder's own path.
 
     Raises ModelNotFound, saying which command fetches it, and ModelUnsupported for the name
     of a model of another kind.

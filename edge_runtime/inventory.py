@@ -249,7 +249,8 @@ def _note(path: Path, sha256: str, verdict: Verdict, known_sha256: str, before: 
         record_path(path).unlink(missing_ok=True)
         return
     compared_with = "manifest" if known_sha256 else before.compared_with if before else ""
-    write_record(path, sha256, compared_with, before.source if before else "found in the store")
+    source, revision = (before.source, before.revision) if before else ("found in the store", 1)
+    write_record(path, sha256, compared_with, source, revision)
 
 
 def remove(name: str, progress: Progress = QUIET) -> int:

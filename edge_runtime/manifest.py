@@ -99,6 +99,7 @@ class Conversion:
     format: str  # of the files, such as "ctranslate2-whisper": who converts must know it
     result_bytes: int  # about, for a list
     results: tuple[str, ...]  # file names; the files that came are not kept
+    revision: int = 1  # what an older one has made can be used, and a pull makes it anew
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,7 @@ def _read_conversion(root: _Table) -> Conversion:
         format=table.text("format", r"[a-z0-9-]{1,40}"),
         result_bytes=table.count("result_bytes", least=1),
         results=table.texts("results", _RAW_NAME),
+        revision=table.count("revision", least=1) if "revision" in table.values else 1,
     )
     table.finish()
     return conversion

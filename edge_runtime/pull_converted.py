@@ -57,7 +57,7 @@ def pull_converted(
     sources = [_fetch(staging, file, from_path, progress) for file in manifest.files]
     made = staging / "made"
     _convert(staging, made, conversion, converter, progress)
-    records = [_note(made / name, sources[-1], progress) for name in conversion.results]
+    records = [_note(made / name, sources[-1], conversion.revision, progress) for name in conversion.results]
     _take_place(made, folder, staging)
     remove_staging(manifest.name)
     return Pulled(manifest.name, folder, records[0], already_here=False)
@@ -79,8 +79,16 @@ def _converter(manifest: Manifest, conversion: Conversion, converters: Mapping[s
 def _check_results(folder: Path, conversion: Conversion, progress: Progress) -> FileRecord | None:
     """A record of what is here and as it was made; None when it has to be made."""
     paths = [folder / name for name in conversion.results]
+    if any(_is_older(path, conversion) for path in paths):
+        progress.say(f"{folder.name} was made by an older edge-runtime: making it anew")
+        return None
     records = [_check_result(path, progress) for path in paths]
     return records[0] if all(records) else None
+
+
+def _is_older(path: Path, conversion: Conversion) -> bool:
+    record = read_record(path)
+    return record is not None and record.revision < conversion.revision
 
 
 def _check_result(path: Path, progress: Progress) -> FileRecord | None:
@@ -90,7 +98,9 @@ def _check_result(path: Path, progress: Progress) -> FileRecord | None:
     progress.say(f"{path.name} was touched since it was made: checking")
     with progress.bar(path.name, path.stat().st_size, 0) as advance:
         same = hash_file(path, advance) == record.sha256
-    return write_record(path, record.sha256, record.compared_with, record.source) if same else None
+    if not same:
+        return None
+    return write_record(path, record.sha256, record.compared_with, record.source, record.revision)
 
 
 def _fetch(staging: Path, file: ModelFile, from_path: Path | None, progress: Progress) -> FileRecord:
@@ -116,14 +126,14 @@ def _convert(
         )
 
 
-def _note(path: Path, source: FileRecord, progress: Progress) -> FileRecord:
+def _note(path: Path, source: FileRecord, revision: int, progress: Progress) -> FileRecord:
     """Written to the disk, and hashed."""
     with storing(path.parent), path.open("rb+") as file:
         os.fsync(file.fileno())
     with progress.bar(path.name, path.stat().st_size, 0) as advance:
         sha256 = hash_file(path, advance)
     compared_with = CONVERTED if source.compared_with else ""
-    return write_record(path, sha256, compared_with, f"converted from {source.source}")
+    return write_record(path, sha256, compared_with, f"converted from {source.source}", revision)
 
 
 def _take_place(made: Path, folder: Path, staging: Path) -> None:

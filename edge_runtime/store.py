@@ -54,6 +54,7 @@ class FileRecord:
     verified_at: str  # ISO 8601, UTC
     compared_with: str  # "manifest", "hub", CONVERTED, or "" when there was nothing to compare with
     source: str
+    revision: int = 1  # of the conversion that made it
 
 
 def store_folder() -> Path:
@@ -189,11 +190,11 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
         ) from error
 
 
-def write_record(path: Path, sha256: str, compared_with: str, source: str) -> FileRecord:
+def write_record(path: Path, sha256: str, compared_with: str, source: str, revision: int = 1) -> FileRecord:
     """Note what a file at its final name was, so that a later look can tell whether it changed."""
     status = path.stat()
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    record = FileRecord(sha256, status.st_size, status.st_mtime_ns, now, compared_with, source)
+    record = FileRecord(sha256, status.st_size, status.st_mtime_ns, now, compared_with, source, revision)
     target = record_path(path)
     unfinished = target.with_name(target.name + ".partial")
     with storing(path.parent):

@@ -7,9 +7,11 @@ import struct
 import sys
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sounds import as_int16, joined, sine, wav_bytes, write_sound
 
 from edge_runtime.audio import AudioBlock, AudioFile
@@ -84,6 +86,80 @@ def test_float_files_beyond_full_scale_stay_within_one(tmp_path: Path) -> None:
     assert joined(list(AudioFile(path))).tolist() == [1.0, -1.0, 0.0, 0.25]
 
 
+KINDS = {"pcm_u8": "u8", "pcm_s16le": "s16", "pcm_s24le": "s32", "pcm_s32le": "s32"}
+KINDS |= {"pcm_f32le": "flt", "pcm_f64le": "dbl"}
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("codec", KINDS)
+def test_a_plain_wav_is_read_as_pyav_reads_it_and_without_it(
+    codec: str, channels: int, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """24 bits and more than two channels come in the extensible format."""
+    path = write_noise(tmp_path / "noise.wav", codec, channels, rng)
+    monkeypatch.setattr("edge_runtime.audio.files.plain_wav", lambda file: None)
+    theirs = AudioFile(path)
+    sound = joined(list(theirs))
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "av", None)
+    ours = AudioFile(path)
+    np.testing.assert_array_equal(joined(list(ours)), sound)
+    for name in ("codec", "rate_hz", "channels", "duration_s"):
+        assert getattr(ours, name) == getattr(theirs, name), name
+
+
+def write_noise(path: Path, codec: str, channels: int, rng: np.random.Generator) -> Path:
+    import av
+
+    layout = {1: "mono", 2: "stereo", 6: "5.1"}[channels]
+    noise = rng.uniform(-1, 1, (1, 48_000 * channels))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=16_000, layout=layout)
+        stream.format = KINDS[codec]
+        frame = av.AudioFrame.from_ndarray(as_kind(noise, KINDS[codec]), format=KINDS[codec], layout=layout)
+        frame.sample_rate = 16_000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def as_kind(noise: NDArray[np.float64], kind: str) -> NDArray[Any]:
+    if kind in ("flt", "dbl"):
+        return noise.astype({"flt": np.float32, "dbl": np.float64}[kind])
+    if kind == "u8":
+        return (noise * 127 + 128).astype(np.uint8)
+    dtype = {"s16": np.int16, "s32": np.int32}[kind]
+    return (noise * np.iinfo(dtype).max).astype(dtype)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        pytest.param(20, 2, id="Microsoft's ADPCM"),
+        pytest.param(34, 12, id="12 bits"),
+        pytest.param(32, 3, id="frames of 3 bytes"),
+        pytest.param(28, 1, id="another byte rate"),
+    ],
+)
+def test_a_wav_that_is_not_plain_is_left_to_pyav(
+    place: int, value: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = bytearray(wav_bytes(as_int16(sine(1.0, 16_000)), 16_000))
+    struct.pack_into("<H", data, place, value)
+    path = tmp_path / "odd.wav"
+    path.write_bytes(data)
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioFormatUnsupported, match="need the package av"):
+        AudioFile(path)
+
+
+def test_chunks_after_the_sound_are_not_heard(tmp_path: Path) -> None:
+    data = wav_bytes(as_int16(sine(1.0, 16_000)), 16_000)
+    path = tmp_path / "tagged.wav"
+    path.write_bytes(data + struct.pack("<4sI", b"LIST", 4_000) + b"\x7f" * 4_000)
+    assert len(joined(list(AudioFile(path)))) == 16_000
+
+
 # --- what is no sound ------------------------------------------------------------------
 
 
@@ -138,8 +214,10 @@ def test_a_rate_that_nothing_records_at_is_refused_at_once(tmp_path: Path) -> No
 
 def test_without_pyav_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
+    path = tmp_path / "any.flac"
+    path.write_bytes(b"fLaC" + bytes(100))
     with pytest.raises(AudioFormatUnsupported, match="need the package av") as caught:
-        AudioFile(tmp_path / "any.wav")
+        AudioFile(path)
     assert 'pip install "edge-runtime[speech]"' in caught.value.hint
 
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from scripted_speech import LoudSpeech, ScriptedRecognizer, SoundSource, Spoken, sentence, sound
+from scripted_speech import ScriptedRecognizer, SoundSource, Spoken, sentence, sound
+from speech_parts import LoudSpeech
 
 from edge_runtime.errors import AudioFormatUnsupported
 from edge_runtime.listening import ListenOptions, transcribe
@@ -151,3 +152,12 @@ def test_progress_counts_the_seconds_of_the_source() -> None:
     source = SoundSource(sound(sentence(FOX, 0.5), 7.0))
     list(transcribe(source, ScriptedRecognizer(sentence(FOX, 0.5)), LoudSpeech(), progress=progress))
     assert (progress.done, progress.total) == (7, 7)
+
+
+def test_progress_counts_what_is_told_and_not_what_is_read() -> None:
+    progress, counts = Counting(), []
+    source = SoundSource(sound(phrases(4, 10.0), 40.0))
+    for event in transcribe(source, ScriptedRecognizer(phrases(4, 10.0)), LoudSpeech(), progress=progress):
+        counts.append((round(event.start_s), progress.done))
+    assert counts == [(1, 1), (11, 1), (21, 1), (31, 1), (0, 40)]  # all four in one pack
+    assert source.taken_s == 40.0

@@ -8,11 +8,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from scripted_speech import LoudSpeech, ScriptedRecognizer, SoundSource, Spoken, Timer, sentence, sound
+from scripted_speech import ScriptedRecognizer, SoundSource, Spoken, Timer, sentence, sound
+from speech_parts import LoudSpeech
 
 from edge_runtime.errors import AudioFormatUnsupported, OptionInvalid
 from edge_runtime.listening import ListenOptions, ListenStats, SimulatedClock, listen
 from edge_runtime.transcript import EventKind, TranscriptEvent
+from edge_runtime.vad import SegmentOptions
 
 FOX = "the quick brown fox jumps over the lazy dog and runs away"
 ALPHABET = " ".join(f"word{n}" for n in range(100))
@@ -275,6 +277,21 @@ def test_translation_comes_utterance_by_utterance_and_without_partials() -> None
     assert all(event.ends_utterance and not event.words for event in run.finals)
     assert [event.utterance for event in run.finals] == [0, 1]
     assert run.partials == []
+
+
+@pytest.mark.parametrize("later_s", [None, 12.0])
+def test_a_translation_that_was_cut_is_ended_when_nobody_goes_on(later_s: float | None) -> None:
+    script = [Spoken("word", 0.5, 5.18)]  # what is left of it behind the cut is too short for a segment
+    rest = sentence("see you later", later_s) if later_s else []
+    segments = SegmentOptions(longest_segment_s=5.0, cut_search_s=0.1, shortest_cut_s=0.0)
+    options = ListenOptions(language="fr", translate=True, segments=segments)
+    run = Run([*script, *rest], 16.0, options).run()
+    by_utterance: dict[int, list[bool]] = {}
+    for event in run.finals:
+        by_utterance.setdefault(event.utterance, []).append(event.ends_utterance)
+    assert len(by_utterance) == (2 if later_s else 1)
+    for ended in by_utterance.values():
+        assert ended == [False] * (len(ended) - 1) + [True]
 
 
 def test_what_was_heard_before_an_error_is_told_before_it_is_raised() -> None:

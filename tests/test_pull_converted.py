@@ -257,6 +257,19 @@ def test_touched_results_are_hashed_and_kept(server: FaultServer, making: Making
     assert (making.times, inventory_state()) == (1, FileState.READY)
 
 
+def test_what_an_older_converter_made_is_of_use_until_a_pull_makes_it_anew(
+    server: FaultServer, making: Making, manifest: Path
+) -> None:
+    serve(server)
+    pull(NAME, converters=making.converters)
+    manifest.write_text(manifest.read_text().replace("[conversion]", "[conversion]\nrevision = 2"))
+    assert (inventory_state(), find_speech_model(NAME)) == (FileState.READY, store.model_folder(NAME))
+    assert not pull(NAME, converters=making.converters).already_here
+    inventory.verify([NAME])  # writes the records again
+    assert pull(NAME, converters=making.converters).already_here
+    assert (making.times, stored()) == (2, READY)
+
+
 def test_it_comes_from_a_folder_too(making: Making, server: FaultServer, tmp_path: Path) -> None:
     stick = tmp_path / "stick"
     stick.mkdir()

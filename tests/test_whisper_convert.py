@@ -17,8 +17,12 @@ import tiny_whisper as tiny
 from numpy.typing import NDArray
 
 from edge_runtime.errors import ConversionError, EngineUnavailable
+from edge_runtime.onnx_session import OnnxSession
+from edge_runtime.recognizer import RecognitionOptions
 from edge_runtime.tools.whisper import convert_whisper, require_onnx
+from edge_runtime.tools.whisper.blocks import BLOCK, multiply, quantize_blocks
 from edge_runtime.tools.whisper.matrices import quantize_weight
+from edge_runtime.tools.whisper.onnx_graph import Graph
 from edge_runtime.whisper import open_recognizer
 from edge_runtime.whisper.network import Encoded
 from edge_runtime.whisper.onnx_pair import OnnxPair
@@ -81,7 +85,7 @@ def test_all_tokens_at_once_give_the_logits_of_the_original(
     assert (
         step.logits.shape == (len(PROMPT), tiny.VOCABULARY) == (pair.step(encoded, PROMPT, None).logits.shape)
     )
-    assert error_of(step.logits, reference[0]) < 0.03
+    assert error_of(step.logits, reference[0]) < 0.1
     assert step.alignment is not None
     heads = sorted(map(tuple, tiny.ALIGNING))
     expected = np.array([reference[1][layer, head] for layer, head in heads])
@@ -91,7 +95,7 @@ def test_all_tokens_at_once_give_the_logits_of_the_original(
 def test_the_decoder_chooses_as_f32_does(
     converted: Path, mel: NDArray[np.float32], reference: tuple[NDArray[np.float32], NDArray[np.float32]]
 ) -> None:
-    """Of what F32's encoder heard. The highest logits have both bytes of the table, the others one."""
+    """Of what F32's encoder heard. The highest logits come from F16, the others from 4 bits."""
     network = tiny.NumpyWhisper(tiny.variables())
     pair = OnnxPair(converted, threads=1)
     cross = network.cross(network.encode(mel))
@@ -99,8 +103,9 @@ def test_the_decoder_chooses_as_f32_does(
     found = pair.step(Encoded(tensors, FRAMES // 2), PROMPT, None).logits
     off = np.abs(found - reference[0])
     highest = np.argsort(-reference[0], axis=1)[:, :8]
-    assert np.take_along_axis(off, highest, axis=1).max() < 2e-3
-    assert 5e-3 < off.max() < 0.2
+    chosen, expected = (np.take_along_axis(logits, highest, axis=1) for logits in (found, reference[0]))
+    assert error_of(chosen, expected) < 0.01
+    assert 3 * np.abs(chosen - expected).max() < off.max() < 3
 
 
 def test_token_by_token_is_the_same_as_all_at_once(converted: Path, mel: NDArray[np.float32]) -> None:
@@ -132,7 +137,7 @@ def test_a_shorter_sound_needs_no_padding(converted: Path, mel: NDArray[np.float
     expected = network.decode(PROMPT, network.encode(mel[:, :8]))[0]
     pair = OnnxPair(converted, threads=1)
     found = pair.step(pair.encode(np.ascontiguousarray(mel[None, :, :8])), PROMPT, None).logits
-    assert error_of(found, expected) < 0.03
+    assert error_of(found, expected) < 0.1
 
 
 def test_the_recognizer_opens_it(converted: Path) -> None:
@@ -141,22 +146,87 @@ def test_the_recognizer_opens_it(converted: Path) -> None:
     recognizer.close()
 
 
-def test_the_token_table_is_stored_once(converted: Path) -> None:
-    """Both bytes of it, 2 x 90 x 16, and no third copy turned around."""
+@pytest.mark.parametrize(
+    ("tokens", "languages", "prompt"),
+    [
+        (51_864, ("en",), ["startoftranscript", "notimestamps"]),
+        (51_865, ("en", "fr"), ["startoftranscript", "en", "transcribe", "notimestamps"]),
+    ],
+)
+def test_a_model_for_english_alone_gets_no_tokens_of_languages(
+    tokens: int,
+    languages: tuple[str, ...],
+    prompt: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rng: np.random.Generator,
+) -> None:
+    """Its vocabulary has them, and it was never taught them."""
+    table = rng.standard_normal((tokens, tiny.WIDTH)).astype(np.float16)
+    source = tiny.write_folder(tmp_path / "source", tiny.variables() | {"decoder/embeddings/weight": table})
+    control = [*tiny.vocabulary()[-7:], "<|fr|>"]
+    spellings = ["a"] * (tokens - len(control)) + control
+    (source / "vocabulary.txt").write_text("".join(f"{spelling}\n" for spelling in spellings))
+    convert_whisper(source, _made(tmp_path))
+    asked = tiny.prompts_of(OnnxPair, monkeypatch)
+    options = RecognitionOptions(
+        language="en", least_context_s=0.5, margin_s=0.0, most_tokens=2, second_try=False
+    )
+    with open_recognizer(tmp_path / "made", threads=1) as recognizer:
+        assert recognizer.languages == languages
+        recognizer.recognize(np.zeros(4_000, np.float32), options)
+    assert asked == [tuple(spellings.index(f"<|{name}|>") for name in prompt)]
+
+
+def test_the_token_table_is_stored_in_f16_and_in_4_bits(converted: Path) -> None:
     model = onnx.load(converted / "decoder.onnx", load_external_data=False)
-    sizes = [list(weight.dims) for weight in model.graph.initializer]
-    table = {tiny.VOCABULARY, tiny.WIDTH}
-    assert [set(dims) for dims in sizes].count(table) == 2
+    found = sorted(
+        (list(weight.dims)[1:], weight.data_type)
+        for weight in model.graph.initializer
+        if len(weight.dims) > 1 and weight.dims[0] == tiny.VOCABULARY
+    )
+    assert found == [([1, BLOCK // 2], onnx.TensorProto.UINT8), ([tiny.WIDTH], onnx.TensorProto.FLOAT16)]
 
 
-@pytest.mark.parametrize(("weight_bytes", "steps"), [(1, 127), (2, 127 * 254)])
-def test_a_weight_is_within_half_a_step(weight_bytes: int, steps: int, rng: np.random.Generator) -> None:
+def test_a_weight_is_within_half_a_step(rng: np.random.Generator) -> None:
     matrix = rng.standard_normal((20, 30)).astype(np.float32)
     matrix[3] = 0
-    parts = quantize_weight(matrix, weight_bytes)
-    found = sum(values.astype(np.float64) * scales[:, None] for values, scales in parts)
-    half_step = np.abs(matrix).max(axis=1, keepdims=True) / steps / 2
-    assert (np.abs(found - matrix) <= half_step * 1.01 + 1e-7).all()
+    values, scales = quantize_weight(matrix)
+    half_step = np.abs(matrix).max(axis=1, keepdims=True) / 127 / 2
+    assert (np.abs(values * scales[:, None] - matrix) <= half_step * 1.01).all()
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_block_is_within_a_step_of_its_largest_number(bits: int, rng: np.random.Generator) -> None:
+    """Half a step, but for a number as large as the largest with the other sign."""
+    matrix = rng.standard_normal((5_000, BLOCK + 6)).astype(np.float32)  # a block, and the start of one
+    matrix[3], matrix[4, 0], matrix[4, 1:] = 0, -9, 9  # zeros; as large both ways
+    blocks = quantize_blocks(matrix, bits)
+    bytes_ = blocks.values.reshape(len(matrix), -1)
+    steps = bytes_ if bits == 8 else np.stack((bytes_ & 15, bytes_ >> 4), axis=-1).reshape(len(matrix), -1)
+    scales = np.repeat(blocks.scales.reshape(len(matrix), 2), BLOCK, axis=1)
+    found = ((steps.astype(np.float32) - (1 << (bits - 1))) * scales)[:, : BLOCK + 6]
+    off = np.abs(found - matrix) / np.abs(scales[:, : BLOCK + 6])
+    assert (off[3] == 0).all()
+    assert off.max() <= 1.0 + 1e-5
+    assert np.median(off) < 0.3
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_onnxruntime_reads_the_blocks_as_they_are_written(
+    bits: int, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    matrix = rng.standard_normal((7, BLOCK + 6)).astype(np.float32)
+    with (tmp_path / "one.data").open("wb") as data:
+        graph = Graph("one", data, "one.data")
+        rows = graph.input("rows", onnx.TensorProto.FLOAT, [1, "n", BLOCK + 6])
+        bias = graph.weight("bias", np.arange(7, dtype=np.float32))
+        graph.output("product", multiply(graph, rows, "matrix", matrix, bits, bias), [1, "n", 7])
+    graph.save(tmp_path / "one.onnx")
+    sent = np.eye(BLOCK + 6, dtype=np.float32)[None]
+    found = OnnxSession(tmp_path / "one.onnx")
+    [product] = found.run(["product"], {"rows": found.tensor(sent)})
+    assert np.abs(product.numpy()[0] - matrix.T - np.arange(7)).max() < 4 / (1 << (bits - 1))
 
 
 def _damage(change: Callable[[dict[str, NDArray[Any]]], object]) -> dict[str, NDArray[Any]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import EngineClosed, OptionInvalid
 from edge_runtime.recognizer import RecognitionOptions, StopReason
+from edge_runtime.whisper.attempt import Decoder
 from edge_runtime.whisper.config import make_config
 from edge_runtime.whisper.network import Cache, Encoded, Step
 from edge_runtime.whisper.recognizer import WhisperRecognizer
@@ -92,7 +93,7 @@ def chance(length: int) -> Rule:
 
 def recognizer(rule: Rule) -> tuple[WhisperRecognizer, TableNetwork]:
     network = TableNetwork(rule)
-    return WhisperRecognizer(network, VOCABULARY, CONFIG), network
+    return WhisperRecognizer(Decoder(network, VOCABULARY, CONFIG), VOCABULARY, CONFIG), network
 
 
 ENGLISH = RecognitionOptions(language="en")
@@ -221,7 +222,7 @@ def test_a_model_for_english_alone_has_a_shorter_prompt() -> None:
         vocabulary, mel_bins=80, most_positions=64, suppressed=[], suppressed_at_start=[], path=Path("x")
     )
     network = TableNetwork(chance(4))
-    whisper = WhisperRecognizer(network, vocabulary, config)
+    whisper = WhisperRecognizer(Decoder(network, vocabulary, config), vocabulary, config)
     assert whisper.languages == ("en",)
     assert whisper.recognize(SOUND).language == "en"
     assert network.steps[0] == (28 + 1, 28 + 2)

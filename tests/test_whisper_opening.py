@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_whisper import prompts_of
 
 from edge_runtime.errors import ModelFileInvalid, ModelNotFound, ModelUnsupported, OptionInvalid
 from edge_runtime.onnx_session import OnnxSession
@@ -20,7 +21,7 @@ from edge_runtime.whisper import open_recognizer
 from edge_runtime.whisper.hugging_face import HuggingFaceExport
 from edge_runtime.whisper.network import Network
 
-PROMPT = (29, 30, 33, 35)
+PROMPT, PROMPT_WITHOUT_LANGUAGE = (29, 30, 33, 35), (29, 35)
 SPELLINGS = [f"Ġ{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"] + ["!", "?"]
 CONTROL = [
     *("<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|fr|>", "<|translate|>", "<|transcribe|>"),
@@ -94,6 +95,27 @@ def test_both_layouts_give_the_same_text(everything: Path) -> None:
     assert merged.words[-1].end_s == 4.0
 
 
+@pytest.mark.parametrize(
+    ("is_multilingual", "languages", "prompt"),
+    [(True, ("en", "fr"), PROMPT), (False, ("en",), PROMPT_WITHOUT_LANGUAGE)],
+)
+def test_an_export_for_english_alone_gets_no_tokens_of_languages(
+    everything: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_multilingual: bool,
+    languages: tuple[str, ...],
+    prompt: tuple[int, ...],
+) -> None:
+    """Its vocabulary has them, and it was never taught them."""
+    folder = export(everything)
+    change(folder / "generation_config.json", is_multilingual=is_multilingual)
+    asked = prompts_of(HuggingFaceExport, monkeypatch)
+    with open_recognizer(folder, threads=1) as recognizer:
+        assert recognizer.languages == languages
+        recognizer.recognize(SOUND, RecognitionOptions(language="en", most_tokens=2, second_try=False))
+    assert asked[0] == prompt
+
+
 def test_graphs_in_a_folder_of_their_own_are_found(everything: Path) -> None:
     folder = export(everything, MERGED)
     (folder / "onnx").mkdir()
@@ -103,7 +125,9 @@ def test_graphs_in_a_folder_of_their_own_are_found(everything: Path) -> None:
 
 
 def test_an_empty_folder_is_no_model(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match=r"neither encoder\.onnx nor encoder_model\.onnx") as caught:
+    with pytest.raises(
+        ModelNotFound, match=r"neither encoder\.onnx, encoder_model\.onnx nor model\.bin"
+    ) as caught:
         open_recognizer(tmp_path)
     assert "models pull" in caught.value.hint
     with pytest.raises(OptionInvalid, match="threads"):

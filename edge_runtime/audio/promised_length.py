@@ -5,10 +5,8 @@ from __future__ import annotations
 import struct
 from typing import BinaryIO
 
-# Programs that write to a pipe cannot come back to fill in the length: they leave 0, 2^32 - 1,
-# or (sox, arecord) something just below 2^31.
-_UNKNOWN_FROM_BYTES = 0x7FFF_0000
-_MOST_CHUNKS = 1_000
+from .riff import wav_chunks
+
 _MP3_TAG_BYTES = 4_096
 # FFmpeg takes these formats' length from their header. That of Ogg is the last page it finds, that
 # of a WAV or MP3 the size of the file: what is cut off is missing there too.
@@ -18,9 +16,16 @@ _HEADER_IS_TRUE = ("flac", "mov", "matroska", "aiff", "caf", "w64", "au")
 def promised_duration_s(file: BinaryIO, format_name: str, found_duration_s: float | None) -> float | None:
     """Seconds of sound that the file's own header promises; None when it does not say.
 
-    `format_name` and `found_duration_s` are what FFmpeg says of it. Moves the file's position.
+    `format_name` and `found_duration_s` are what FFmpeg says of it. The file stands where it stood.
     """
-    name = format_name.split(",")[0]
+    position = file.tell()
+    try:
+        return _promised_s(file, format_name.split(",")[0], found_duration_s)
+    finally:
+        file.seek(position)
+
+
+def _promised_s(file: BinaryIO, name: str, found_duration_s: float | None) -> float | None:
     if name == "wav":
         return _riff_duration_s(file)
     if name == "mp3":
@@ -29,25 +34,13 @@ def promised_duration_s(file: BinaryIO, format_name: str, found_duration_s: floa
 
 
 def _riff_duration_s(file: BinaryIO) -> float | None:
-    """Source: Multimedia Programming Interface and Data Specifications 1.0, Microsoft and IBM, 1991."""
-    file.seek(0)
-    head = file.read(12)
-    if head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return None
     second_bytes = 0
-    for _ in range(_MOST_CHUNKS):
-        chunk = file.read(8)
-        if len(chunk) < 8:
-            return None
-        name, size = struct.unpack("<4sI", chunk)
-        if name == b"data":
-            known = second_bytes and 0 < size < _UNKNOWN_FROM_BYTES
-            return size / second_bytes if known else None
-        start = file.tell()
-        if name == b"fmt ":
+    for chunk in wav_chunks(file):
+        if chunk.name == b"data":
+            return chunk.size_bytes / second_bytes if second_bytes and chunk.knows_its_size else None
+        if chunk.name == b"fmt ":
             fields = file.read(12)
             second_bytes = struct.unpack("<8xI", fields)[0] if len(fields) == 12 else 0
-        file.seek(start + size + size % 2)
     return None
 
 

@@ -33,7 +33,7 @@ def add_speech_options(parser: argparse.ArgumentParser, *, beside_chat_model: bo
         dest="speech_model",
         metavar="NAME|DIR",
         default=DEFAULT_SPEECH_MODEL,
-        help=f"recognizer: catalog name, or a folder of ONNX files ({DEFAULT_SPEECH_MODEL})",
+        help=f"recognizer: catalog name, or a folder of ONNX or CTranslate2 files ({DEFAULT_SPEECH_MODEL})",
     )
     group.add_argument(
         "--language", metavar="NAME", default="auto", help="spoken: auto, French, fr ... (auto)"

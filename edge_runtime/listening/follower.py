@@ -46,6 +46,8 @@ class Follower:
             yield from self._react(event)
         if not self._options.translate:
             yield from self._look(behind)
+        elif self._detector.open_segment is None:
+            yield from self._end_at_cut()
 
     def finish(self) -> Iterator[TranscriptEvent]:
         """The sound is over."""
@@ -117,12 +119,18 @@ class Follower:
 
     def _end_at_cut(self) -> Iterator[TranscriptEvent]:
         """Nobody goes on speaking where an utterance was cut: it is over."""
-        if self._carried is not None:
-            yield from self._teller.final(self._carried.guess.words, self._place(self._cut_sample), ends=True)
-            self._carried = None
+        if self._carried is None:
+            return
+        place = self._place(self._cut_sample)
+        if self._options.translate:
+            yield from self._teller.translation("", place, self._cut_sample / SPEECH_RATE_HZ, ends=True)
+        else:
+            yield from self._teller.final(self._carried.guess.words, place, ends=True)
+        self._carried = None
 
     def _translate(self, event: SpeechEnded) -> Iterator[TranscriptEvent]:
-        ends, self._carried = event.reason is not EndReason.LENGTH, None
+        ends = event.reason is not EndReason.LENGTH
+        self._carried, self._cut_sample = None if ends else Carried(), event.end_sample
         text = translate(self._recognizer, self._language, event.samples)
         self._stats.decodes += 1
         place = self._place(event.start_sample)

@@ -16,7 +16,7 @@ class ListenOptions:
 
     language: str | None = None  # a code such as "en"; None: detected once, and kept
     translate: bool = False  # to English, whole utterances only: no partials then
-    step_s: float = 0.9  # new sound between two looks at an utterance that goes on
+    step_s: float = 1.0  # new sound between two looks at an utterance that goes on
     longest_step_s: float = 4.0  # what a slow machine may make of it; slower still, partials are left out
     pause_s: float = 0.2  # of quiet: the utterance may be over, time for a look
     backlog_s: float = 120.0  # sound that may wait, in real time; a microphone has a ring of its own as well

@@ -50,6 +50,11 @@ class Packer:
         self._most_samples = round(longest_s * SPEECH_RATE_HZ)
         self._segments: list[SpeechEnded] = []
 
+    @property
+    def start_sample(self) -> int | None:
+        """Where the first segment begins that waits; None: nothing waits."""
+        return self._segments[0].start_sample if self._segments else None
+
     def push(self, segment: SpeechEnded) -> Iterator[Pack]:
         """The pack that is full, as this segment has no room in it."""
         if self._segments and Pack((*self._segments, segment)).length_samples > self._most_samples:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..audio import SPEECH_RATE_HZ, AudioBlock, AudioSource, Samples
-from ..progress import QUIET, Progress
+from ..progress import QUIET, Advance, Progress
 from ..recognizer import Recognition, RecognitionOptions, Recognizer
 from ..transcript import TranscriptEvent
 from ..vad import SegmentOptions, SpeechDetector, SpeechEnded, SpeechEvent, SpeechModel
@@ -51,15 +51,27 @@ class _Transcription:
         self._teller = Teller(ListenStats(), None)
 
     def events(self, source: AudioSource, progress: Progress) -> Iterator[TranscriptEvent]:
-        blocks = _Blocks(source, progress)
-        for block in blocks:
-            for pack in self._hear(self._detector.push(block)):
+        blocks = _Blocks(source)
+        with progress.steps("heard", round(source.duration_s or 0.0), "s") as advance:
+            seconds = _Seconds(advance)
+            for block in blocks:
+                for pack in self._hear(self._detector.push(block)):
+                    yield from self._tell(pack)
+                seconds.reach(self._waiting_sample())
+            for pack in (*self._hear(self._detector.finish()), *self._packer.finish()):
                 yield from self._tell(pack)
-        for pack in (*self._hear(self._detector.finish()), *self._packer.finish()):
-            yield from self._tell(pack)
+                seconds.reach(pack.segments[-1].end_sample)
+            seconds.reach(self._detector.end_sample)
         yield self._teller.end(self._detector.end_sample / SPEECH_RATE_HZ)
         if blocks.error is not None:
             raise blocks.error
+
+    def _waiting_sample(self) -> int:
+        """Where the sound begins whose words are not told yet."""
+        if self._packer.start_sample is not None:
+            return self._packer.start_sample
+        segment = self._detector.open_segment
+        return self._detector.end_sample if segment is None else segment.start_sample
 
     def _hear(self, events: Sequence[SpeechEvent]) -> Iterator[Pack]:
         for event in events:
@@ -99,20 +111,30 @@ class _Transcription:
         return recognition
 
 
-class _Blocks:
-    """A source's blocks, with progress; its error is kept for later."""
+class _Seconds:
+    """Tells of each second once."""
 
-    def __init__(self, source: AudioSource, progress: Progress) -> None:
+    def __init__(self, advance: Advance) -> None:
+        self._advance, self._told = advance, 0
+
+    def reach(self, sample: int) -> None:
+        fresh = sample // SPEECH_RATE_HZ - self._told
+        if fresh > 0:
+            self._advance(fresh)
+            self._told += fresh
+
+
+class _Blocks:
+    """A source's blocks; its error is kept for later."""
+
+    def __init__(self, source: AudioSource) -> None:
         self.error: Exception | None = None
-        self._source, self._progress = source, progress
+        self._source = source
 
     def __iter__(self) -> Iterator[AudioBlock]:
-        seconds, blocks = 0, iter(self._source)
-        with self._progress.steps("heard", round(self._source.duration_s or 0.0), "s") as advance:
-            while (block := self._next(blocks)) is not None:
-                yield block
-                advance(block.end_sample // SPEECH_RATE_HZ - seconds)
-                seconds = block.end_sample // SPEECH_RATE_HZ
+        blocks = iter(self._source)
+        while (block := self._next(blocks)) is not None:
+            yield block
 
     def _next(self, blocks: Iterator[AudioBlock]) -> AudioBlock | None:
         try:

@@ -1,19 +1,22 @@
 """What a speech model in onnxruntime, and the voice detector in front of it, hold in memory.
 
-Measured on x86-64, Linux 6.18, Python 3.11, onnxruntime 1.32, with Whisper base in 8 bits
-(78.4 MB of weights): RssAnon, RssFile and VmHWM of /proc/self/status after each step.
+Measured on x86-64, Linux 6.18, Python 3.11, onnxruntime 1.32, with Whisper base as `models pull` makes it
+(121.7 MB of weights): RssAnon, RssFile and VmHWM of /proc/self/status after each step.
 """
 
 from __future__ import annotations
 
 from .plan import Held, MemoryPart
 
-_LIBRARIES_BYTES = 40_000_000  # file: what is touched of onnxruntime's, soxr's and FFmpeg's code
-_DETECTOR_BYTES = 20_000_000  # anonymous: onnxruntime's tables 9, Silero 5, FFmpeg's 6
-# Matrices are copied into the processor's favourite order, once; the token table is read where it lies.
-_COPIED_SHARE, _MAPPED_SHARE = 1.02, 0.4
-# 30 s of sound at once: features, keys and values, attention. What is usual, up to 14 s, takes half.
-_WORK_SHARE, _LEAST_WORK_BYTES = 0.9, 64_000_000
+# Sound from a microphone, as raw samples or plain WAV. FFmpeg, for any other file, takes 23 MB more.
+_LIBRARIES_BYTES = 26_000_000  # file: what is touched of onnxruntime's code
+_DETECTOR_BYTES = 15_000_000  # anonymous: onnxruntime's tables 8, Silero 5, spellings of tokens 1
+# Matrices are copied into the processor's favourite order, once; of the table of tokens, the rows that are
+# looked at stay where they lie.
+_COPIED_SHARE, _MAPPED_SHARE = 0.56, 0.11
+# 30 s of sound at once, as a second try takes: features, keys and values, attention. What is usual, up to
+# 16 s, takes half.
+_WORK_SHARE, _LEAST_WORK_BYTES = 0.74, 64_000_000
 
 
 def speech_parts(weight_bytes: int) -> tuple[MemoryPart, ...]:

@@ -1,4 +1,4 @@
-"""Whisper in onnxruntime.
+"""Whisper in onnxruntime, or in faster-whisper.
 
 with open_recognizer(folder) as recognizer:
     print(recognizer.recognize(samples).text)

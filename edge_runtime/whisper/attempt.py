@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +34,37 @@ class Attempt(NamedTuple):
     transcript: Transcript
     language: Language
     no_speech_probability: float
+    # Where each token begins, and at last where the last one ends; none where the transcript has its
+    # alignment, or nobody knows.
+    times_s: tuple[float, ...] = ()
+
+
+class Engine(Protocol):
+    """What hears and writes, one try at a time."""
+
+    frames_at_least: int  # the encoder takes no fewer
+    tells_times: bool
+
+    def encode(self, features: NDArray[np.float32]) -> Encoded:
+        """(1, bins, frames), an even number of frames up to 3000."""
+
+    def attempt(self, encoded: Encoded, wanted: Wanted, duration_s: float) -> Attempt: ...
+
+    def detect_language(self, encoded: Encoded) -> Language: ...
+
+    def close(self) -> None: ...
 
 
 class Decoder:
-    """The network with the meaning of its tokens."""
+    """An Engine: a network with the meaning of its tokens."""
 
     def __init__(self, network: Network, vocabulary: Vocabulary, config: WhisperConfig) -> None:
         self._network, self._vocabulary, self._config = network, vocabulary, config
+        self.frames_at_least, self.tells_times = network.frames_at_least, network.has_alignment
+
+    def encode(self, features: NDArray[np.float32]) -> Encoded:
+        """See Engine."""
+        return self._network.encode(features)
 
     def attempt(self, encoded: Encoded, wanted: Wanted, duration_s: float) -> Attempt:
         language, cache, logits = Language(wanted.language or "en", 1.0), None, None
@@ -48,13 +72,17 @@ class Decoder:
             language, cache, logits = self._look(encoded)
         prompt = self._config.prompt(language.code, translate=wanted.translate)
         request = self._request(prompt[cache.length if cache else 0 :], wanted)
-        guard = _Guard(self._vocabulary, duration_s, len(wanted.prefix))
+        guard = Guard(self._vocabulary, duration_s, len(wanted.prefix))
         transcript = decode(self._network, encoded, request, guard, cache)
         logits = transcript.first_logits if logits is None else logits
         return Attempt(transcript, language, self._no_speech(logits))
 
     def detect_language(self, encoded: Encoded) -> Language:
         return self._look(encoded)[0] if self._config.languages else Language("en", 1.0)
+
+    def close(self) -> None:
+        """See Engine."""
+        self._network.close()
 
     def _look(self, encoded: Encoded) -> tuple[Language, Cache, NDArray[np.float32]]:
         """The likeliest language; the cache of the start token; its logits."""
@@ -84,7 +112,9 @@ class Decoder:
         return float(softmax(logits)[self._config.no_speech])
 
 
-class _Guard:
+class Guard:
+    """A Watch: stops a transcript that nobody can have said."""
+
     def __init__(self, vocabulary: Vocabulary, duration_s: float, prefix_tokens: int) -> None:
         self._vocabulary, self._duration_s, self._prefix_tokens = vocabulary, duration_s, prefix_tokens
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,10 @@ class WhisperConfig:
     languages: Mapping[str, int]  # {"en": 50259, ...}
     suppressed: NDArray[np.int64]
     suppressed_at_start: NDArray[np.int64]
+
+    def for_english_alone(self) -> WhisperConfig:
+        """Such a model's vocabulary can have tokens of languages and tasks that it was never taught."""
+        return replace(self, languages={}, transcribe=None, translate=None)
 
     def prompt(self, language: str, *, translate: bool) -> tuple[int, ...]:
         """The control tokens before a transcript; `language` is one of `languages`."""

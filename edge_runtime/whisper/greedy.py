@@ -176,7 +176,7 @@ class _Run:
 
     def _take(self, step: Step, row: int, token: int) -> None:
         transcript, logits = self.transcript, step.logits[row]
-        transcript.logprobs.append(float(logits[token]) - _log_sum(self._allowed(step, row)))
+        transcript.logprobs.append(float(logits[token]) - log_sum(self._allowed(step, row)))
         transcript.tokens.append(token)
         if step.alignment is not None:
             transcript.alignment.append(step.alignment[:, row])
@@ -186,7 +186,7 @@ class _Run:
         self.finished = True
 
 
-def _log_sum(logits: NDArray[np.float32]) -> float:
+def log_sum(logits: NDArray[np.float32]) -> float:
     """The logarithm of the sum of exponentials."""
     highest = float(logits.max())
     return highest + float(np.log(np.exp(logits - highest).sum()))

@@ -35,8 +35,13 @@ def _repeats(tokens: Sequence[int], size: int, times: int) -> bool:
     return start >= 0 and all(tokens[n] == tokens[n + size] for n in range(start, len(tokens) - size))
 
 
+def usual_tokens(duration_s: float) -> int:
+    """So many need no second look."""
+    return int(_TOKENS_PER_S * duration_s) + _TOKENS_MORE
+
+
 def is_too_much(tokens: Sequence[int], characters: Callable[[int], int], duration_s: float) -> bool:
     """Whether nobody can have said that in this time; `characters` are those that begin in a token."""
-    if len(tokens) <= _TOKENS_PER_S * duration_s + _TOKENS_MORE:
+    if len(tokens) <= usual_tokens(duration_s):
         return False
     return sum(map(characters, tokens)) > _CHARACTERS_PER_S * duration_s + _CHARACTERS_MORE

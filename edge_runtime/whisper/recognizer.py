@@ -13,10 +13,9 @@ from ..errors import EngineClosed, OptionInvalid
 from ..process_memory import trim_heap
 from ..recognizer import Recognition, RecognitionOptions, RecognizedWord, StopReason
 from .alignment import token_times
-from .attempt import Attempt, Decoder, Wanted
+from .attempt import Attempt, Engine, Wanted
 from .config import WhisperConfig
 from .features import FRAMES_PER_S, MOST_FRAMES, LogMel
-from .network import Network
 from .vocabulary import Vocabulary
 from .words import split_words, spread_evenly, time_words
 
@@ -44,10 +43,9 @@ class WhisperRecognizer:
     sample_rate_hz = SPEECH_RATE_HZ
     longest_s = MOST_FRAMES / FRAMES_PER_S
 
-    def __init__(self, network: Network, vocabulary: Vocabulary, config: WhisperConfig) -> None:
+    def __init__(self, engine: Engine, vocabulary: Vocabulary, config: WhisperConfig) -> None:
         self.languages = tuple(config.languages) or ("en",)
-        self._network, self._vocabulary, self._config = network, vocabulary, config
-        self._decoder = Decoder(network, vocabulary, config)
+        self._engine, self._vocabulary, self._config = engine, vocabulary, config
         self._features = LogMel(config.mel_bins)
         self._lock = threading.Lock()
         self._closed = False
@@ -77,8 +75,8 @@ class WhisperRecognizer:
         frames = self._context_frames(len(samples), RecognitionOptions())
         with self._lock:
             self._check_open()
-            encoded = self._network.encode(self._features.features(samples, frames))
-            found = self._decoder.detect_language(encoded)
+            encoded = self._engine.encode(self._features.features(samples, frames))
+            found = self._engine.detect_language(encoded)
         return found.code, found.probability
 
     def close(self) -> None:
@@ -87,7 +85,7 @@ class WhisperRecognizer:
             if not self._closed:
                 self._closed = True
                 self._features.forget()
-                self._network.close()
+                self._engine.close()
 
     def __enter__(self) -> WhisperRecognizer:
         return self
@@ -121,7 +119,7 @@ class WhisperRecognizer:
             prefix=tuple(prefix),
             draft=tuple(draft),
             most_tokens=options.most_tokens,
-            alignment=options.words and self._network.has_alignment,
+            alignment=options.words and self._engine.tells_times,
         )
 
     def _check_language(self, options: RecognitionOptions) -> None:
@@ -158,11 +156,11 @@ class WhisperRecognizer:
 
     def _try(self, samples: Samples, frames: int, wanted: Wanted) -> _Try:
         self._check_open()
-        frames = max(frames, self._network.frames_at_least)
+        frames = max(frames, self._engine.frames_at_least)
         if frames > _SHORT_FRAMES:
             trim_heap()
-        encoded = self._network.encode(self._features.features(samples, frames))
-        found = _Try(self._decoder.attempt(encoded, wanted, len(samples) / SPEECH_RATE_HZ), frames)
+        encoded = self._engine.encode(self._features.features(samples, frames))
+        found = _Try(self._engine.attempt(encoded, wanted, len(samples) / SPEECH_RATE_HZ), frames)
         if frames > _SHORT_FRAMES:
             del encoded
             trim_heap()
@@ -184,7 +182,7 @@ class WhisperRecognizer:
             stopped_by=transcript.stopped_by,
             context_s=best.frames / FRAMES_PER_S,
             words=self._words(best.attempt, duration_s) if options.words else (),
-            times_are_guessed=options.words and not self._network.has_alignment,
+            times_are_guessed=options.words and not self._engine.tells_times,
             tries=len(tries),
             evaluated_tokens=sum(one.attempt.transcript.evaluated_tokens for one in tries),
             accepted_draft_tokens=transcript.accepted_draft_tokens,
@@ -193,10 +191,11 @@ class WhisperRecognizer:
     def _words(self, attempt: Attempt, duration_s: float) -> tuple[RecognizedWord, ...]:
         transcript = attempt.transcript
         tokens = transcript.tokens
+        times_s = list(attempt.times_s)
         if transcript.alignment:
             times_s = token_times(np.stack(transcript.alignment, axis=1), duration_s).tolist()
             times_s = [*times_s, duration_s][: len(tokens) + 1]  # the end, too, has a time if it was reached
-        else:
+        elif not times_s:
             times_s = spread_evenly(tokens, self._vocabulary, duration_s)
         words = split_words(tokens, self._vocabulary, attempt.language.code)
         return time_words(words, tokens, transcript.logprobs, times_s, self._vocabulary)

@@ -6,11 +6,11 @@ Source: openai/gpt-2, src/encoder.py, bytes_to_unicode.
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable
 from pathlib import Path
-
-import numpy as np
 
 from ..errors import ModelFileInvalid
 from .model_files import read_bounded
@@ -22,19 +22,24 @@ _MOST_TOKENS = 1 << 20
 class Vocabulary:
     """Spellings are kept as one string of bytes: a list of 51,865 would take ten times the memory."""
 
-    def __init__(self, spellings: Sequence[str]) -> None:
-        encoded = [spelling.encode("utf-8", "replace") for spelling in spellings]
-        self._spelled = b"".join(encoded)
-        self._ends = np.cumsum([len(token) for token in encoded], dtype=np.int64)
+    def __init__(self, spellings: Iterable[str]) -> None:
+        """Takes one after the other: what a list of them leaves behind, Python keeps for itself (3 MB)."""
+        spelled, ends = bytearray(), array("q")
         # {"<|en|>": 50259, ...}, without timestamps such as <|0.02|>
-        self.control_tokens = {text: token for token, text in enumerate(spellings) if _is_control(text)}
+        self.control_tokens: dict[str, int] = {}
+        for token, spelling in enumerate(spellings):
+            spelled += spelling.encode("utf-8", "replace")
+            ends.append(len(spelled))
+            if _is_control(spelling):
+                self.control_tokens[spelling] = token
+        self._spelled, self._ends = bytes(spelled), ends
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def spelling(self, token: int) -> str:
-        start = int(self._ends[token - 1]) if token else 0
-        return self._spelled[start : int(self._ends[token])].decode()
+        start = self._ends[token - 1] if token else 0
+        return self._spelled[start : self._ends[token]].decode()
 
     def text_bytes(self, token: int) -> bytes:
         return bytes(_BYTE_OF[character] for character in self.spelling(token) if character in _BYTE_OF)
@@ -59,10 +64,11 @@ def read_vocabulary(folder: Path) -> Vocabulary:
     """
     lines = folder / "vocabulary.txt"
     if lines.is_file():
-        text = _utf8(read_bounded(lines, _MOST_BYTES), lines)
-        if text.count("\n") > _MOST_TOKENS:
+        data = read_bounded(lines, _MOST_BYTES)
+        _utf8(data, lines)
+        if data.count(b"\n") > _MOST_TOKENS:
             raise _damaged(lines, f"it has more than {_MOST_TOKENS} lines")
-        return Vocabulary(text.removesuffix("\n").split("\n"))
+        return Vocabulary(line.removesuffix(b"\n").decode() for line in io.BytesIO(data))
     path = folder / "tokenizer.json"
     return Vocabulary(_from_tokenizer(_utf8(read_bounded(path, _MOST_BYTES), path), path))
 

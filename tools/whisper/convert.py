@@ -12,14 +12,10 @@ from ...errors import ConversionError, EngineUnavailable
 from ...progress import QUIET, Progress
 
 if TYPE_CHECKING:
+    from ...whisper.shape import WhisperShape
     from .onnx_graph import Graph
-    from .shape import WhisperShape
 
 MODEL_NAME, CONFIG_NAME, VOCABULARY_NAME = "model.bin", "config.json", "vocabulary.txt"
-# Bytes of activations and of weights. Of 40 clips, as many had the same text as in F32 (Whisper base):
-# encoder (1, 1) and decoder F32 39 clips, (2, 1) 38, (2, 2) 39; with this encoder, decoder (1, 1) 32,
-# (2, 1) 36, (1, 2) 34, (2, 2) 39. A second byte in the encoder would cost more than F32 does.
-_ENCODER_BYTES, _DECODER_BYTES = (1, 1), (2, 2)
 _MOST_CONFIG_BYTES = 1 << 20
 _MOST_VOCABULARY_BYTES = 16 << 20
 
@@ -44,11 +40,10 @@ def convert_whisper(source: Path, target: Path, progress: Progress = QUIET) -> N
     are no Whisper model or do not belong together.
     """
     require_onnx()
-    from .ctranslate2_file import open_ctranslate2
+    from ...whisper.ctranslate2_file import open_ctranslate2
+    from ...whisper.shape import read_shape
     from .decoder_graph import add_decoder
     from .encoder_graph import add_encoder
-    from .network import Precision
-    from .shape import read_shape
 
     config = _read_config(source / CONFIG_NAME)
     vocabulary = _read(source / VOCABULARY_NAME, _MOST_VOCABULARY_BYTES)
@@ -56,13 +51,9 @@ def convert_whisper(source: Path, target: Path, progress: Progress = QUIET) -> N
         shape = read_shape(file)
         heads = _aligning(config, shape, source / CONFIG_NAME)
         _check_vocabulary(vocabulary, shape, source / VOCABULARY_NAME)
-        _write(target, "encoder", lambda graph: add_encoder(graph, file, shape, Precision(*_ENCODER_BYTES)))
+        _write(target, "encoder", lambda graph: add_encoder(graph, file, shape))
         advance(1)
-        _write(
-            target,
-            "decoder",
-            lambda graph: add_decoder(graph, file, shape, Precision(*_DECODER_BYTES), heads),
-        )
+        _write(target, "decoder", lambda graph: add_decoder(graph, file, shape, heads))
         advance(1)
     kept = {name: config[name] for name in ("suppress_ids", "suppress_ids_begin") if name in config}
     (target / CONFIG_NAME).write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -90,16 +81,12 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 def _aligning(config: dict[str, Any], shape: WhisperShape, path: Path) -> Sequence[tuple[int, int]]:
     """The heads whose attention tells where a word is; none where the file names none."""
-    limits = (shape.decoder_layers, shape.heads)
+    from ...whisper.shape import are_heads
+
     pairs = config.get("alignment_heads") or []
-    good = isinstance(pairs, list) and all(
-        isinstance(pair, list)
-        and len(pair) == 2
-        and all(type(value) is int and 0 <= value < limit for value, limit in zip(pair, limits, strict=True))
-        for pair in pairs
-    )
-    if not good:
-        raise _wrong(path, f"has other alignment_heads than pairs below {list(limits)}: {str(pairs)[:80]}")
+    if not are_heads(pairs, shape):
+        limits = [shape.decoder_layers, shape.heads]
+        raise _wrong(path, f"has other alignment_heads than pairs below {limits}: {str(pairs)[:80]}")
     return sorted({(layer, head) for layer, head in pairs})
 
 

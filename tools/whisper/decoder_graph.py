@@ -15,21 +15,20 @@ from itertools import groupby
 import numpy as np
 from onnx import TensorProto, helper
 
-from .ctranslate2_file import Ctranslate2File
+from ...whisper.ctranslate2_file import Ctranslate2File
+from ...whisper.shape import WhisperShape
+from .blocks import BlockProducts
 from .embedding import Embedding
-from .network import Network, Precision
+from .network import Network
 from .onnx_graph import Graph, Sizes
-from .shape import WhisperShape
 
 _HIDDEN = -1e9  # what later tokens get, before the softmax
 Head = tuple[int, int]  # layer, head
 
 
-def add_decoder(
-    graph: Graph, file: Ctranslate2File, shape: WhisperShape, precision: Precision, aligning: Sequence[Head]
-) -> None:
+def add_decoder(graph: Graph, file: Ctranslate2File, shape: WhisperShape, aligning: Sequence[Head]) -> None:
     """`aligning`: sorted."""
-    decoder = _Decoder(Network(graph, file, shape, precision))
+    decoder = _Decoder(Network(graph, file, shape, BlockProducts()))
     text = decoder.embedded()
     for number in range(shape.decoder_layers):
         text = decoder.layer(text, number)
@@ -37,7 +36,7 @@ def add_decoder(
 
 
 class _Decoder:
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network[str]) -> None:
         self._network, self._graph, self._shape = network, network.graph, network.shape
         graph, shape = self._graph, self._shape
         self._tokens = graph.input("tokens", TensorProto.INT64, [1, "n"])

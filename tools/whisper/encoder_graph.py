@@ -11,16 +11,17 @@ from __future__ import annotations
 
 from onnx import TensorProto
 
-from .ctranslate2_file import Ctranslate2File
-from .network import Network, Precision
+from ...whisper.ctranslate2_file import Ctranslate2File
+from ...whisper.shape import WhisperShape
+from .matrices import RowProducts, Rows
+from .network import Network
 from .onnx_graph import CONTRIB, Graph, Sizes
-from .shape import WhisperShape
 
 _KERNEL = 3  # of both convolutions
 
 
-def add_encoder(graph: Graph, file: Ctranslate2File, shape: WhisperShape, precision: Precision) -> None:
-    network = Network(graph, file, shape, precision)
+def add_encoder(graph: Graph, file: Ctranslate2File, shape: WhisperShape) -> None:
+    network = Network(graph, file, shape, RowProducts())
     mel = graph.input("mel", TensorProto.FLOAT, [1, shape.mel_bins, "frames"])
     sound = _with_positions(network, _convolutions(network, mel))
     for number in range(shape.encoder_layers):
@@ -28,14 +29,14 @@ def add_encoder(graph: Graph, file: Ctranslate2File, shape: WhisperShape, precis
     _keys_and_values(network, network.norm(sound, "encoder/layer_norm"))
 
 
-def _convolutions(network: Network, mel: str) -> str:
+def _convolutions(network: Network[Rows], mel: str) -> str:
     """(1, bins, frames) -> (1, positions, width)."""
     first = _convolution(network, mel, "encoder/conv1", network.shape.mel_bins, stride=1)
     second = _convolution(network, first, "encoder/conv2", network.shape.width, stride=2)
     return network.graph.op("Transpose", second, perm=[0, 2, 1])
 
 
-def _convolution(network: Network, tensor: str, name: str, channels: int, stride: int) -> str:
+def _convolution(network: Network[Rows], tensor: str, name: str, channels: int, stride: int) -> str:
     graph, width = network.graph, network.shape.width
     kernel = graph.weight(f"{name}/weight", network.file.floats(f"{name}/weight", (width, channels, _KERNEL)))
     bias = network.vector(f"{name}/bias", width)
@@ -44,14 +45,14 @@ def _convolution(network: Network, tensor: str, name: str, channels: int, stride
     )
 
 
-def _with_positions(network: Network, tensor: str) -> str:
+def _with_positions(network: Network[Rows], tensor: str) -> str:
     graph, name = network.graph, "encoder/position_encodings/encodings"
     table = graph.weight(name, network.file.floats(name, (network.shape.positions, network.shape.width)))
     count = graph.op("Shape", tensor, start=1, end=2)
     return graph.op("Add", tensor, graph.op("Slice", table, graph.constant([0]), count, graph.constant([0])))
 
 
-def _layer(network: Network, tensor: str, layer: str) -> str:
+def _layer(network: Network[Rows], tensor: str, layer: str) -> str:
     graph, width = network.graph, network.shape.width
     rows = network.rows(network.norm(tensor, f"{layer}/self_attention/layer_norm"))
     query, key, value = (
@@ -65,7 +66,7 @@ def _layer(network: Network, tensor: str, layer: str) -> str:
     return network.feed_forward(graph.op("Add", tensor, output), layer)
 
 
-def _keys_and_values(network: Network, encoded: str) -> None:
+def _keys_and_values(network: Network[Rows], encoded: str) -> None:
     shape, rows = network.shape, network.rows(encoded)
     for number in range(shape.decoder_layers):
         name, width = f"decoder/layer_{number}/attention/linear_1", shape.width

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .ctranslate2_file import Ctranslate2File
-from .matrices import Rows, add_weight, multiply, quantize_rows
+from ...whisper.ctranslate2_file import Ctranslate2File
+from ...whisper.shape import WhisperShape
 from .onnx_graph import Graph
-from .shape import WhisperShape
 
 _EPSILON = 1e-5  # of Whisper's layer norms
 
 
-@dataclass(frozen=True)
-class Precision:
-    """Bytes for each number in a matrix product: 1, or 2 for what must come out as F32 would have it."""
-
-    activation_bytes: int
-    weight_bytes: int
+Rows = TypeVar("Rows")  # what a matrix is multiplied with
 
 
-class Network:
+class Products(Protocol[Rows]):
+    """How a network multiplies with its matrices."""
+
+    def rows(self, graph: Graph, tensor: str) -> Rows:
+        """(1, n, channels), ready for several matrices."""
+
+    def linear(
+        self, graph: Graph, rows: Rows, name: str, matrix: NDArray[np.float32], bias: NDArray[np.float32]
+    ) -> str:
+        """(1, n, channels out); `matrix`: (out, in)."""
+
+
+class Network(Generic[Rows]):
     """Adds the parts of a model to a graph, under the names they have in the file."""
 
     def __init__(
-        self, graph: Graph, file: Ctranslate2File, shape: WhisperShape, precision: Precision
+        self, graph: Graph, file: Ctranslate2File, shape: WhisperShape, products: Products[Rows]
     ) -> None:
         self.graph, self.file, self.shape = graph, file, shape
-        self._precision = precision
+        self._products = products
 
     def vector(self, name: str, size: int) -> str:
         return self.graph.weight(name, self.file.floats(name, (size,)))
@@ -42,7 +48,7 @@ class Network:
         return self.graph.op("LayerNormalization", tensor, gamma, beta, axis=-1, epsilon=_EPSILON)
 
     def rows(self, tensor: str) -> Rows:
-        return quantize_rows(self.graph, tensor, self._precision.activation_bytes)
+        return self._products.rows(self.graph, tensor)
 
     def linear(self, rows: Rows, name: str, outputs: int, inputs: int, part: slice | None = None) -> str:
         """`name`: the layer's, with weight and bias; `part`: of its outputs."""
@@ -50,9 +56,7 @@ class Network:
         bias = self.file.floats(f"{name}/bias", (outputs,))
         if part is not None:
             name, matrix, bias = f"{name}/from_{part.start}", matrix[part], bias[part]
-        weight = add_weight(self.graph, f"{name}/weight", matrix, self._precision.weight_bytes)
-        product = multiply(self.graph, rows, weight)
-        return self.graph.op("Add", product, self.graph.weight(f"{name}/bias", bias))
+        return self._products.linear(self.graph, rows, name, matrix, bias)
 
     def feed_forward(self, tensor: str, layer: str) -> str:
         """With its own norm and the way around it."""

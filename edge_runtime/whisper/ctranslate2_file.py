@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import ConversionError
+from ..errors import ConversionError
 
 BINARY_VERSION = 6
 _MOST_VARIABLES = 20_000  # Whisper large has 1,300

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import count, takewhile
 
-from ...errors import ConversionError
+from ..errors import ConversionError
 from .ctranslate2_file import Ctranslate2File
 
 _MOST_LAYERS = 64  # Whisper large has 32
@@ -47,6 +47,17 @@ def read_shape(file: Ctranslate2File) -> WhisperShape:
     )
     _check(file, shape)
     return shape
+
+
+def are_heads(pairs: object, shape: WhisperShape) -> bool:
+    """Whether config.json's alignment_heads, [[layer, head], ...] of the decoder, are this model's."""
+    limits = (shape.decoder_layers, shape.heads)
+    return isinstance(pairs, list) and all(
+        isinstance(pair, list)
+        and len(pair) == len(limits)
+        and all(type(value) is int and 0 <= value < limit for value, limit in zip(pair, limits, strict=True))
+        for pair in pairs
+    )
 
 
 def _layers(file: Ctranslate2File, part: str) -> int:

@@ -1,0 +1,37 @@
+"""A sound file that is being read, whoever decodes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class SoundPiece(NamedTuple):
+    frames: NDArray[np.float32]  # (samples, channels) in [-1, 1]
+    rate_hz: int
+    lost_before: int = 0  # samples, at rate_hz
+
+
+class BrokenOff(Exception):
+    """The rest cannot be read; the system's reason."""
+
+
+class DecodedSound(Protocol):
+    codec: str  # as FFmpeg calls it
+    rate_hz: int
+    channels: int
+    duration_s: float | None
+    promised_s: float | None  # by the file's own header, where that can be believed
+
+    @property
+    def read_s(self) -> float:
+        """So far, holes included."""
+
+    @property
+    def damaged_packets(self) -> int: ...
+
+    def pieces(self) -> Iterator[SoundPiece]:
+        """Raises BrokenOff."""
