@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from builders import tiny_llama_gguf
 from scripted_backend import Device, MakeRuntime, Script, ScriptedBackend, scripted_runtime
+from slice_models import Arrays, gemma_3n, weights
 from tiny_checkpoint import write_llama
 
 from edge_runtime.history import History
@@ -85,6 +87,22 @@ def tiny(tmp_path: Path) -> Path:
 def llama(tmp_path: Path) -> Path:
     """A Hugging Face checkpoint of a tiny llama."""
     return write_llama(tmp_path / "Tiny-Llama")
+
+
+@pytest.fixture(scope="session")
+def e4b_made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return gemma_3n(tmp_path_factory.mktemp("once") / "e4b.gguf")
+
+
+@pytest.fixture
+def e4b(e4b_made_once: Path, tmp_path: Path) -> Path:
+    """A Gemma 3n with E4B's layers, 64 numbers wide."""
+    return Path(shutil.copy(e4b_made_once, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def e4b_weights(e4b_made_once: Path) -> Arrays:
+    return weights(e4b_made_once)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from speech_parts import recognition, words_text
 
 from edge_runtime.audio import SPEECH_RATE_HZ, AudioBlock, Samples
 from edge_runtime.recognizer import Recognition, RecognitionOptions, RecognizedWord, StopReason
-from edge_runtime.vad import FRAME_SAMPLES
 
 _SPEECH, _STEP = 0.5, 2.0**-23  # exact in float32 for four minutes
 _PARTS = 10_000  # added to the token of a word that was cut off
@@ -83,18 +83,6 @@ class SoundSource:
             raise self.error
 
 
-class LoudSpeech:
-    """A SpeechModel: what is loud is speech."""
-
-    frame_samples = FRAME_SAMPLES
-
-    def probabilities(self, frames: Samples) -> Samples:
-        return np.where((frames >= _SPEECH).mean(axis=1) > 0.5, 0.95, 0.02).astype(np.float32)
-
-    def reset(self) -> None:
-        pass
-
-
 @dataclass
 class Timer:
     """Time that passes only when somebody works."""
@@ -150,7 +138,15 @@ class ScriptedRecognizer:
         words = self._words(heard, tuple(prefix))
         runaway = length_s > self.runaway_above_s
         runaway |= length_s < self.runaway_below_s and not options.second_try
-        return self._recognition(words, options, runaway=runaway)
+        return recognition(
+            words,
+            options,
+            text=f"English: {words_text(words)}" if options.translate else None,
+            language=self.language,
+            logprob=self.logprob,
+            no_speech_probability=self.no_speech_probability,
+            stopped_by=StopReason.GUARD if runaway else StopReason.END,
+        )
 
     def detect_language(self, samples: Samples) -> tuple[str, float]:
         self.timer.now_s += self.cost_s
@@ -176,21 +172,3 @@ class ScriptedRecognizer:
             text = text[: len(text) // 2] + "-"
         start_s, end_s, _ = found or (0.0, 0.0, 0.0)
         return RecognizedWord(f" {text}", start_s, end_s, float(np.exp(self.logprob)), (token,))
-
-    def _recognition(
-        self, words: Sequence[RecognizedWord], options: RecognitionOptions, *, runaway: bool
-    ) -> Recognition:
-        text = "".join(word.text for word in words).strip()
-        tokens = tuple(token for word in words for token in word.tokens)
-        return Recognition(
-            text=f"English: {text}" if options.translate else text,
-            tokens=tokens,
-            token_logprobs=(self.logprob,) * len(tokens),
-            mean_logprob=self.logprob,
-            language=options.language or self.language,
-            language_probability=1.0 if options.language else 0.95,
-            no_speech_probability=self.no_speech_probability,
-            stopped_by=StopReason.GUARD if runaway else StopReason.END,
-            context_s=10.0,
-            words=tuple(words) if options.words else (),
-        )

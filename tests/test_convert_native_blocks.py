@@ -98,19 +98,30 @@ def test_without_llama_cpp_numpy_makes_the_same_file(
     assert convert(folder, tmp_path / "b.gguf", kind.name.lower()).path.read_bytes() == native
 
 
-def test_threads_that_begin_at_once_load_llama_cpp_once() -> None:
+@pytest.mark.parametrize(
+    "others",
+    ["[lambda: Encoder(GgmlType.Q4_0)]", "[load_grammar_module, native]"],
+    ids=["encoder", "grammar"],
+)
+def test_threads_that_begin_at_once_load_llama_cpp_once(others: str) -> None:
     """Two that both found it missing would both take it away again: the second got a KeyError."""
-    program = """
+    program = f"""
 import importlib.util, time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from edge_runtime.gguf_types import GgmlType
+from edge_runtime.llama_backend.library import load_grammar_module, native
 from edge_runtime.tools.convert.encode import Encoder
-find_spec = importlib.util.find_spec
-importlib.util.find_spec = lambda name: (time.sleep(0.1), find_spec(name))[1]  # time for the other thread
-barrier = Barrier(2)
-make = lambda kind: (barrier.wait(), Encoder(kind))
-list(ThreadPoolExecutor(2).map(make, [GgmlType.Q8_0, GgmlType.Q4_0]))
+find_spec, imports = importlib.util.find_spec, []
+def slowly(name):
+    imports.append(name)
+    time.sleep(0.1)  # time for the other threads
+    return find_spec(name)
+importlib.util.find_spec = slowly
+makers = [lambda: Encoder(GgmlType.Q8_0), *{others}]
+barrier = Barrier(len(makers))
+list(ThreadPoolExecutor(len(makers)).map(lambda make: (barrier.wait(), make()), makers))
+assert imports == ["llama_cpp"] * (1 + (load_grammar_module in makers)), imports
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 

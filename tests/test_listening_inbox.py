@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from scripted_speech import LoudSpeech, ScriptedRecognizer, SoundSource, Timer, sentence, sound
+from scripted_speech import ScriptedRecognizer, SoundSource, Timer, sentence, sound
+from speech_parts import LoudSpeech
 
 from edge_runtime.audio import AudioBlock
 from edge_runtime.errors import AudioDeviceUnavailable

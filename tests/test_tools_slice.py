@@ -5,7 +5,6 @@ Files are read back with llama.cpp's own Python package, and the right slices wo
 
 from __future__ import annotations
 
-import shutil
 import struct
 from functools import partial
 from pathlib import Path
@@ -46,22 +45,6 @@ from edge_runtime.gguf_types import GgmlType, GgufStringArray
 from edge_runtime.tools.gguf_writer import HeaderValue, NewTensor, RawValue, raw_metadata, write_gguf
 from edge_runtime.tools.slice import SliceOptions, slice_model
 from edge_runtime.tools.synth import Quantizations, scaled, shape_named, write_model
-
-
-@pytest.fixture(scope="module")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return gemma_3n(tmp_path_factory.mktemp("once") / "e4b.gguf")
-
-
-@pytest.fixture
-def e4b(made_once: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(made_once, tmp_path))
-
-
-@pytest.fixture(scope="module")
-def e4b_weights(made_once: Path) -> Arrays:
-    return weights(made_once)
-
 
 # --- what comes out ----------------------------------------------------------------------
 

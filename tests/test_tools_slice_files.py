@@ -30,22 +30,6 @@ from edge_runtime.tools.slice import SliceOptions, parse_layers, slice_model
 from edge_runtime.tools.slice.options import layers_text
 from edge_runtime.tools.synth import Quantizations
 
-
-@pytest.fixture(scope="module")
-def made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return gemma_3n(tmp_path_factory.mktemp("once") / "e4b.gguf")
-
-
-@pytest.fixture
-def e4b(made_once: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copy(made_once, tmp_path))
-
-
-@pytest.fixture(scope="module")
-def e4b_weights(made_once: Path) -> Arrays:
-    return weights(made_once)
-
-
 # --- files -------------------------------------------------------------------------------
 
 

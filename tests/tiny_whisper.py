@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
+
+from edge_runtime.whisper.network import Cache, Encoded, Network, Step
 
 Floats = NDArray[np.float32]
 
@@ -97,6 +100,22 @@ def vocabulary() -> list[str]:
     control = ["endoftext", "startoftranscript", "en", "translate", "transcribe", "nospeech", "notimestamps"]
     plain = [chr(0x21 + number) for number in range(VOCABULARY - len(control))]
     return [*plain, *(f"<|{name}|>" for name in control)]
+
+
+def prompts_of(network: type[Network], monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
+    """The tokens that it will be given where nothing is before them."""
+    found: list[tuple[int, ...]] = []
+    real_step = network.step
+
+    def step(
+        self: Network, encoded: Encoded, tokens: Sequence[int], cache: Cache | None, **others: bool
+    ) -> Step:
+        if cache is None:
+            found.append(tuple(tokens))
+        return real_step(self, encoded, tokens, cache, **others)
+
+    monkeypatch.setattr(network, "step", step)
+    return found
 
 
 class NumpyWhisper:

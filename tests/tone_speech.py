@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 from sounds import wav_bytes
+from speech_parts import LoudSpeech, recognition
 
 from edge_runtime.audio import Samples
-from edge_runtime.recognizer import Recognition, RecognitionOptions, RecognizedWord, StopReason
+from edge_runtime.recognizer import Recognition, RecognitionOptions, RecognizedWord
 from edge_runtime.speech_runtime import SpeechRuntime
-from edge_runtime.vad import FRAME_SAMPLES
 
 RATE_HZ = 16_000
 _WORD_S, _GAP_S, _PAUSE_S = 0.36, 0.04, 1.0
@@ -47,16 +47,6 @@ def write_saying(path: Path, text: str) -> Path:
     return path
 
 
-class LoudIsSpeech:
-    frame_samples = FRAME_SAMPLES
-
-    def probabilities(self, frames: Samples) -> Samples:
-        return (np.abs(frames).max(axis=1) > _STEP / 2).astype(np.float32)
-
-    def reset(self) -> None:
-        pass
-
-
 class ToneRecognizer:
     """Tells the tones apart; what is shorter than half a word is not heard."""
 
@@ -79,19 +69,7 @@ class ToneRecognizer:
         words = _heard(samples)
         if options.translate:
             words = [RecognizedWord(f" the{w.text}", w.start_s, w.end_s, 0.9, w.tokens) for w in words]
-        tokens = tuple(token for word in words for token in word.tokens)
-        return Recognition(
-            text="".join(word.text for word in words).strip(),
-            tokens=tokens,
-            token_logprobs=(-0.1,) * len(tokens),
-            mean_logprob=-0.1,
-            language=options.language or "en",
-            language_probability=1.0,
-            no_speech_probability=0.0,
-            stopped_by=StopReason.END,
-            context_s=len(samples) / RATE_HZ,
-            words=tuple(words),
-        )
+        return recognition(words, options)
 
     def detect_language(self, samples: Samples) -> tuple[str, float]:
         return "en", 1.0
@@ -111,4 +89,4 @@ def _heard(samples: Samples) -> list[RecognizedWord]:
 
 
 def tone_speech() -> SpeechRuntime:
-    return SpeechRuntime(ToneRecognizer(), LoudIsSpeech)
+    return SpeechRuntime(ToneRecognizer(), lambda: LoudSpeech(_STEP / 2))

@@ -11,6 +11,7 @@ import types
 from collections import deque
 from dataclasses import dataclass
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from ..errors import EngineUnavailable
@@ -21,6 +22,7 @@ _log_lines: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
 # busy processes on two cores, decoding is two to four times faster (scripts/bench.sh contention).
 _SPIN_COUNT = "1000"
 _WORTH_KEEPING = (3, 4)  # warnings and errors; source: enum ggml_log_level
+_LOADING = Lock()  # while the binding is imported; two at once take each other's stand-in away
 _DEVICE_KINDS = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}
 
 
@@ -47,16 +49,22 @@ class LibraryInfo:
 
 @lru_cache(maxsize=1)
 def native() -> Any:
-    """The binding's low-level module, loaded once a process.
+    """The binding's low-level module, loaded once a process, whichever threads ask for it.
 
     Raises EngineUnavailable when it is not installed or its library does not load.
     """
+    with _LOADING:
+        return _load()
+
+
+@lru_cache(maxsize=1)  # native()'s own lets in two threads that begin at once
+def _load() -> Any:
     # Without this an abort in llama.cpp starts gdb on the process, for minutes.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")
     # GNU OpenMP's threads spin at every barrier, hundreds of times a token. Let them sleep sooner.
     os.environ.setdefault("GOMP_SPINCOUNT", _SPIN_COUNT)
     try:
-        library = _import_low_level("llama_cpp")
+        library = _import_inside("llama_cpp", "llama_cpp")
     except (ImportError, OSError, RuntimeError) as error:
         raise EngineUnavailable(
             f"llama-cpp-python does not load: {error}",
@@ -70,11 +78,8 @@ def native() -> Any:
 def load_grammar_module() -> Any:
     """The binding's JSON-schema converter (pure Python)."""
     native()
-    return _import_inside("llama_cpp", "llama_grammar")
-
-
-def _import_low_level(package: str) -> Any:
-    return _import_inside(package, "llama_cpp")
+    with _LOADING:
+        return _import_inside("llama_cpp", "llama_grammar")
 
 
 def _import_inside(package: str, module: str) -> Any:

@@ -7,7 +7,6 @@ Checked against gguf-py's quantize: tests/test_convert_encode.py.
 
 from __future__ import annotations
 
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,7 +21,6 @@ Float32Array = NDArray[np.float32]
 
 # A multiple of every type's block. The arrays on the way stay in the processor's cache.
 _PART_ELEMENTS = 1 << 17
-_LOADING = Lock()  # two threads must not load llama.cpp at once
 # What each stored type is when nothing has to be done.
 _SAME = {"BF16": GgmlType.BF16, "F16": GgmlType.F16, "F32": GgmlType.F32}
 
@@ -88,8 +86,7 @@ class Encoder:
 
 def _block_quantizer(kind: GgmlType) -> BlockQuantizer | NativeQ4 | NativeQ8:
     try:
-        with _LOADING:
-            return native_quantizer(kind, _PART_ELEMENTS)
+        return native_quantizer(kind, _PART_ELEMENTS)
     except EngineUnavailable:
         return BlockQuantizer(kind, _PART_ELEMENTS)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ..kept_report import KeptReport, markdown_table, read_earlier
 from ..table import Row
 from .cases import CASES, Case, Kind, cases_named
 from .figures import Figures, Run, goal_rows, held_bytes, side_runs
@@ -77,12 +75,8 @@ class CaseReport:
 
 
 @dataclass
-class Report:
-    machine: str
-    command: Sequence[str]
-    quick: bool
+class Report(KeptReport):
     cases: list[CaseReport] = field(default_factory=list)
-    date: str = field(default_factory=lambda: datetime.now().strftime("%Y-%m-%d %H:%M"))
 
     def add(self, new: CaseReport) -> None:
         """In place of the same case of an earlier run; the order is that of CASES."""
@@ -92,8 +86,7 @@ class Report:
 
     def add_earlier(self, path: Path) -> None:
         """The cases of a report that was written before, if there is one."""
-        path = path.with_suffix(".json")
-        for found in json.loads(path.read_text(encoding="utf-8"))["cases"] if path.exists() else ():
+        for found in read_earlier(path, "cases"):
             self.add(CaseReport.from_json(found))
 
     @property
@@ -117,25 +110,15 @@ class Report:
         return f"**{count} of {len(runs)} runs were disturbed**: see their notes." if count else ""
 
     def markdown(self) -> str:
-        quick = "\nA rehearsal with few tokens (--quick): the figures mean little.\n" if self.quick else ""
         runs = [_run_row(case, run) for case in self.cases for run in case.runs]
         return (
-            f"# Memory under a hard limit\n\n{self.machine}  \n{self.date}, last command:"
-            f" `{shlex.join(self.command)}`\n{quick}\n{_HOW}\n\n{self.tables()}\n\n## Every run\n\n"
+            f"{self.heading('Memory under a hard limit', 'tokens')}\n\n{_HOW}\n\n{self.tables()}\n\n"
+            "## Every run\n\n"
             f"<details><summary>{len(runs)} runs</summary>\n\n{_table(_RUN_COLUMNS, runs)}\n\n</details>\n"
         )
 
-    def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.markdown(), encoding="utf-8")
-        everything = {
-            "machine": self.machine,
-            "date": self.date,
-            "command": list(self.command),
-            "quick": self.quick,
-            "cases": [case.as_json() for case in self.cases],
-        }
-        path.with_suffix(".json").write_text(json.dumps(everything, indent=1) + "\n", encoding="utf-8")
+    def contents(self) -> dict[str, Any]:
+        return {"cases": [case.as_json() for case in self.cases]}
 
 
 def _case_rows(report: CaseReport) -> list[list[str]]:
@@ -224,15 +207,8 @@ def _one_of_each_side(runs: Sequence[Run]) -> list[Run]:
 
 
 def _table(columns: str, rows: Sequence[Sequence[str]]) -> str:
-    """Markdown, padded so that it reads well in a terminal too."""
     heads = [head.strip() for head in columns.split("|")]
-    cells = [[cell.replace("|", "/").replace("\n", " ") for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    lines = [heads, ["-" * width for width in widths], *cells]
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    )
+    return markdown_table([heads, *rows])
 
 
 def _found(row: Row) -> str:

@@ -56,7 +56,7 @@ def main() -> int:
     if unknown := [name for name in names if name not in _PARTS]:
         parser.error(f"no part {unknown[0]!r}; there are: {', '.join(_PARTS)}")
     settings = Settings(read_manifest(args.manifest), args.model, args.work, args.quick)
-    report = Report(describe_machine(), ["scripts/bench_speech.sh", *sys.argv[1:]], list(_PARTS), args.quick)
+    report = Report(describe_machine(), ["scripts/bench_speech.sh", *sys.argv[1:]], args.quick, list(_PARTS))
     if args.add:
         report.add_earlier(args.out)
     return _run(names, settings, report, args.out)
