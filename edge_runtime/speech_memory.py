@@ -7,8 +7,8 @@ from pathlib import Path
 
 from .catalog import find_manifest, find_speech_model
 from .errors import ModelNotFound
-from .memory import MemoryPart, speech_parts
-from .whisper import weight_bytes
+from .memory import MemoryPart, faster_whisper_parts, speech_parts
+from .whisper import ctranslate2_weights, weight_bytes
 
 
 def plan_speech(model: str | os.PathLike[str]) -> tuple[MemoryPart, ...]:
@@ -20,7 +20,8 @@ def plan_speech(model: str | os.PathLike[str]) -> tuple[MemoryPart, ...]:
         folder = find_speech_model(model if isinstance(model, str) else Path(model))
     except ModelNotFound as error:
         return speech_parts(_promised_bytes(str(model), error))
-    return speech_parts(weight_bytes(folder))
+    weights = ctranslate2_weights(folder)
+    return speech_parts(weight_bytes(folder)) if weights is None else faster_whisper_parts(weights)
 
 
 def _promised_bytes(name: str, not_found: ModelNotFound) -> int:

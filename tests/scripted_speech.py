@@ -117,6 +117,7 @@ class ScriptedRecognizer:
     mishears: dict[str, tuple[str, float]] = field(
         default_factory=dict
     )  # word -> (other, until the piece's end)
+    most_prefix_tokens: int = 1_000  # after so many it writes nothing more
     calls: list[Call] = field(default_factory=list)
     sample_rate_hz: int = SPEECH_RATE_HZ
     longest_s: float = 30.0
@@ -157,6 +158,8 @@ class ScriptedRecognizer:
 
     def _words(self, heard: Heard, prefix: tuple[int, ...]) -> list[RecognizedWord]:
         words = [self._word(token, heard.find(self.script[token % _PARTS]), heard) for token in prefix]
+        if len(prefix) >= self.most_prefix_tokens:
+            return words
         first = prefix[-1] % _PARTS + 1 if prefix else 0
         for index, word in enumerate(self.script[first:], first):
             found = heard.find(word)

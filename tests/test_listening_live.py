@@ -193,7 +193,7 @@ def test_a_machine_that_is_much_too_slow_leaves_out_partials_but_no_word() -> No
     script = [*sentence(ALPHABET, 0.5), *sentence("see you later", 45.0)]
     run = Run(script, 50.0, cost_s=6.0).run()
     assert run.text == ALPHABET + " see you later"
-    assert len(run.recognizer.calls) <= 8
+    assert len(run.recognizer.calls) <= 10  # pieces of at most 10 s, and what follows a cut
     assert run.stats.dropped_s == 0
 
 
@@ -235,6 +235,15 @@ def test_a_look_that_ran_away_shows_nothing_and_the_end_is_looked_at_again() -> 
 
 
 # --- language ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("longest_s", [14.0, 8.0])
+def test_a_sentence_said_twice_is_told_twice(longest_s: float) -> None:
+    """The second one is taken for the first, once that is given as what was said."""
+    script = [*sentence(FOX, 0.5), *sentence(FOX, 0.5 + 0.4 * len(FOX.split()))]
+    run = Run(script, 12.0, options=ListenOptions(segments=SegmentOptions(longest_segment_s=longest_s)))
+    run.recognizer.most_prefix_tokens = len(FOX.split())
+    assert run.run().text == f"{FOX} {FOX}"
 
 
 def test_a_language_that_was_given_is_used() -> None:

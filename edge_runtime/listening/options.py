@@ -10,6 +10,13 @@ from ..records import require_range
 from ..vad import SegmentOptions
 
 
+def _short_segments() -> SegmentOptions:
+    """Of one piece each look hears everything again. Over 253 s in five languages pieces of at most 10 s
+    cost a tenth less than the usual 14 s, with as many errors (73 and 75 of 609 words).
+    """
+    return SegmentOptions(longest_segment_s=10.0, pauses_s=((0.0, 0.5), (6.0, 0.25), (8.0, 0.12)))
+
+
 @dataclass(frozen=True)
 class ListenOptions:
     """Raises OptionInvalid for a value outside its range."""
@@ -20,7 +27,7 @@ class ListenOptions:
     longest_step_s: float = 4.0  # what a slow machine may make of it; slower still, partials are left out
     pause_s: float = 0.2  # of quiet: the utterance may be over, time for a look
     backlog_s: float = 120.0  # sound that may wait, in real time; a microphone has a ring of its own as well
-    segments: SegmentOptions = field(default_factory=SegmentOptions)
+    segments: SegmentOptions = field(default_factory=_short_segments)
 
     def __post_init__(self) -> None:
         require_range("step_s", self.step_s, 0.1, 10.0)

@@ -25,6 +25,9 @@ _LAST_LOOK = RecognitionOptions(words=True)
 _NOTHING, _SILENCE = Guess(), np.zeros(0, np.float32)
 _TOUCHES_S = 0.1  # nearer to the end of the sound, a word may be cut off: times are not exact
 _LONGEST_LEAD_S = 2.0
+# Speech behind the last word that is heard once more, alone. Who says a sentence twice is written down once:
+# with the first as prefix, Whisper takes the second for the same one and ends.
+_LEFT_OUT_S = 1.5
 
 
 class Carried(NamedTuple):
@@ -92,7 +95,8 @@ class SegmentText:
         ):
             self.guess = _NOTHING
             self._look_last(samples)
-        return self._believed(self.lead_s + len(samples) / SPEECH_RATE_HZ)
+        words = self._believed(self.lead_s + len(samples) / SPEECH_RATE_HZ)
+        return words + self._left_out(samples, words, _LEFT_OUT_S)
 
     def cut(self, samples: Samples) -> tuple[Words, Carried]:
         """The segment ends here, (n,), in the middle of speech: what is certain now, and the rest.
@@ -110,6 +114,9 @@ class SegmentText:
         later = Guess(self.guess.words[count:], self.guess.looks[count:])
         self.guess = Guess(self.guess.words[:count])
         words = self._believed(end_s)
+        if not later.words:  # the next segment hears no more than the lead
+            left_out = self._left_out(samples, words, _LONGEST_LEAD_S)
+            words += tuple(word for word in left_out if word.end_s <= end_s - _TOUCHES_S)
         return words, self._carry(self.told + words, later, samples)
 
     def _carry(self, told: Words, guess: Guess, samples: Samples) -> Carried:
@@ -124,6 +131,19 @@ class SegmentText:
     def _look_last(self, samples: Samples) -> None:
         recognition = self._recognize(samples, _LAST_LOOK)
         self.guess = Guess(follow(recognition.words, self.told))
+
+    def _left_out(self, samples: Samples, words: Words, least_s: float) -> Words:
+        """What is said behind `words` when a prefix kept it from being written."""
+        if not self.told:
+            return ()
+        start_s = (*self.told, *words)[-1].end_s
+        heard = np.concatenate((self._lead, samples))[round(start_s * SPEECH_RATE_HZ) :]
+        if len(heard) < least_s * SPEECH_RATE_HZ:
+            return ()
+        self._stats.decodes += 1
+        found = self._recognizer.recognize(heard, replace(_LAST_LOOK, language=self._language.code))
+        is_good = is_believable(found.words, found.no_speech_probability, len(heard) / SPEECH_RATE_HZ)
+        return _moved(found.words, start_s) if is_good and not is_runaway(found) else ()
 
     def _believed(self, end_s: float) -> Words:
         rest, self.guess = self._credible(end_s), _NOTHING

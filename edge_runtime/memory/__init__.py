@@ -14,7 +14,7 @@ from .plan import (
     PlePolicy,
 )
 from .platform_facts import this_platform
-from .speech_part import speech_parts
+from .speech_part import faster_whisper_parts, speech_parts
 
 __all__ = [
     "Budget",
@@ -26,6 +26,7 @@ __all__ = [
     "PlanOptions",
     "Platform",
     "PlePolicy",
+    "faster_whisper_parts",
     "kv_cache_bytes",
     "plan_memory",
     "safe_budget",

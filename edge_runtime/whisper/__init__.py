@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from .opening import open_recognizer
 from .recognizer import WhisperRecognizer
-from .weight_files import weight_bytes
+from .weight_files import ctranslate2_weights, weight_bytes
 
-__all__ = ["WhisperRecognizer", "open_recognizer", "weight_bytes"]
+__all__ = ["WhisperRecognizer", "ctranslate2_weights", "open_recognizer", "weight_bytes"]
