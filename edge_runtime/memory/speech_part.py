@@ -16,7 +16,7 @@ _DETECTOR_BYTES = 15_000_000  # anonymous: onnxruntime's tables 8, Silero 5, spe
 _COPIED_SHARE, _MAPPED_SHARE = 0.56, 0.11
 # 30 s of sound at once, as a second try takes: features, keys and values, attention. What is usual, up to
 # 16 s, takes half.
-_WORK_SHARE, _LEAST_WORK_BYTES = 0.74, 64_000_000
+_WORK_SHARE, _LEAST_WORK_BYTES = 0.84, 64_000_000
 
 # faster-whisper instead, over Python alone, with the detector above: 191 MB when it is open and 318 with 30 s
 # at once, whether a file holds base's 72.6 million weights in F16 or in 8 bits. In memory they have 8.
