@@ -69,17 +69,16 @@ class Runtime:
     ) -> Runtime:
         """Load a model by catalog name or GGUF path. Never touches a network.
 
-        budget: the most memory it may take, "2GB" or bytes; default what is safe on this
-        device now. What is left out is chosen so that it fits: see `edge-runtime plan`.
-        context_tokens: for each of `parallel` conversations; default up to 4096. kv_type: "f16",
-        "q8_0" or "q4_0". micro_batch_tokens: how many tokens of a prompt are evaluated at once.
-        repack: weights in the order that this processor likes best. flash_attention: takes
-        less memory, and is slower on x86 with heads of up to 128 numbers. ple: where per-layer
-        embeddings live, "cache", "mapped" or "resident"; ple_locked: how much of them stays in
-        memory beside the cache, "16MB", from the lowest token id on. threads: default the physical
-        cores that this process may use. gpu_layers: how many layers a GPU takes, where the build
-        has one; default all, 0 for none. residency: False leaves all pages to the system.
-        beside: what else the budget has to hold here, such as speech_parts(). on_progress: 0.0 to 1.0.
+        budget: the most memory it may take, "2GB" or bytes; default what is safe on this device now. What
+        is left out is chosen so that it fits: see `edge-runtime plan`. context_tokens: for each of
+        `parallel` conversations; default up to 4096. kv_type: "f16", "q8_0" or "q4_0". micro_batch_tokens:
+        how many tokens of a prompt are evaluated at once. repack: weights in the order that this processor
+        likes best. flash_attention: takes less memory, and is slower on x86 with heads of up to 128
+        numbers. ple: where per-layer embeddings live, "cache", "mapped" or "resident"; ple_locked: how much
+        of them stays in memory beside the cache, "16MB", from the lowest token id on. threads: default the
+        physical cores that this process may use. gpu_layers: how many layers a GPU takes; default all, 0
+        for none. residency: False leaves all pages to the system. beside: what else the budget has to hold
+        here, such as speech_parts(). on_progress: 0.0 to 1.0.
 
         Raises ModelNotFound, ModelFileInvalid, ModelUnsupported, ModelLoadFailed,
         MemoryBudgetExceeded, EngineUnavailable or OptionInvalid.

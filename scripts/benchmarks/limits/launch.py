@@ -66,7 +66,8 @@ def run_once(task: Task, file: Path, limit_bytes: int | None, *, most_s: float =
         found["group"] = asdict(group.usage())
     if found["group"]["oom_kills"]:
         found["error"] = f"killed: out of memory ({found['group']['oom_kills']} oom kills)"
-    found |= {"limit_bytes": limit_bytes, "task": asdict(task), "cached_at_start": cache.cached}
+    asked = asdict(task) | {"model": file.name}  # reports are published: where it lies is nobody's business
+    found |= {"limit_bytes": limit_bytes, "task": asked, "cached_at_start": cache.cached}
     warnings = [text for text in (cache.warning, warning(found["foreign_cores"])) if text]
     return found | ({"warning": "; ".join(warnings)} if warnings else {})
 
