@@ -12,14 +12,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
-    from .async_runtime import AsyncRuntime
     from .errors import EdgeRuntimeError
-    from .listening import ListenOptions
     from .memory import MemoryPlan
-    from .records import (
+    from .runtime.async_runtime import AsyncRuntime
+    from .runtime.runtime import Runtime
+    from .speech.async_runtime import AsyncSpeechRuntime
+    from .speech.listening import ListenOptions
+    from .speech.recognition.transcript import TranscriptEvent
+    from .speech.runtime import SpeechRuntime
+    from .values.records import (
         ContextPolicy,
         FinishReason,
         GenerationOptions,
@@ -31,30 +33,27 @@ if TYPE_CHECKING:
         TokenLogprob,
         Usage,
     )
-    from .runtime import Runtime
-    from .speech_async import AsyncSpeechRuntime
-    from .speech_runtime import SpeechRuntime
-    from .transcript import TranscriptEvent
 
 _HOME_OF = {
-    "AsyncRuntime": "async_runtime",
-    "AsyncSpeechRuntime": "speech_async",
-    "ContextPolicy": "records",
+    "AsyncRuntime": "runtime.async_runtime",
+    "AsyncSpeechRuntime": "speech.async_runtime",
+    "ContextPolicy": "values.records",
     "EdgeRuntimeError": "errors",
-    "FinishReason": "records",
-    "GenerationOptions": "records",
-    "ListenOptions": "listening",
+    "FinishReason": "values.records",
+    "GenerationOptions": "values.records",
+    "ListenOptions": "speech.listening",
     "MemoryPlan": "memory",
-    "MemoryUsage": "records",
-    "Message": "records",
-    "Reply": "records",
-    "Runtime": "runtime",
-    "SamplingOptions": "records",
-    "SpeechRuntime": "speech_runtime",
-    "TextPiece": "records",
-    "TokenLogprob": "records",
-    "TranscriptEvent": "transcript",
-    "Usage": "records",
+    "MemoryUsage": "values.records",
+    "Message": "values.records",
+    "Reply": "values.records",
+    "Runtime": "runtime.runtime",
+    "SamplingOptions": "values.records",
+    "SpeechRuntime": "speech.runtime",
+    "TextPiece": "values.records",
+    "TokenLogprob": "values.records",
+    "TranscriptEvent": "speech.recognition.transcript",
+    "Usage": "values.records",
+    "__version__": "values.version",
 }
 
 __all__ = [

@@ -227,7 +227,7 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 def _parallel_jobs(job_bytes: int) -> int:
     """All cores this process may use, as far as memory goes."""
     sys.path.insert(0, str(ROOT))
-    from edge_runtime.device import read_memory
+    from edge_runtime.device.device import read_memory
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     usable_bytes = read_memory().usable_bytes
@@ -236,7 +236,7 @@ def _parallel_jobs(job_bytes: int) -> int:
 
 def _cpu_fingerprint() -> str:
     sys.path.insert(0, str(ROOT))
-    from edge_runtime.device import cpu_fingerprint
+    from edge_runtime.device.device import cpu_fingerprint
 
     return cpu_fingerprint()
 

@@ -17,10 +17,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from edge_tools.convert import TYPES  # noqa: E402
 from reference.cases_compared import compare_case  # noqa: E402
 from reference.compare import Comparison  # noqa: E402
-
-from edge_runtime.tools.convert import TYPES  # noqa: E402
 
 _MANY = 3  # differences that are told of one file
 

@@ -36,9 +36,9 @@ cp "$scratch/en/usr/share/doc/asterisk-core-sounds-en/copyright" "$folder/COPYRI
 python=python3
 if ! command -v ffmpeg >/dev/null; then
   python=$folder/.decoder/bin/python
-  if ! "$python" -c 'import av' 2>/dev/null; then
+  if ! "$python" -c 'import av, numpy' 2>/dev/null; then
     python3 -m venv --clear "$folder/.decoder"
-    "$python" -m pip install --quiet --disable-pip-version-check "av>=12"
+    "$python" -m pip install --quiet --disable-pip-version-check "av>=12" numpy
   fi
 fi
 "$python" "$root/scripts/speech_clips.py" "$scratch" "$folder"

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import tiny_llama_gguf
-from scripted_backend import Device, MakeRuntime, Script, ScriptedBackend, scripted_runtime
-from slice_models import Arrays, gemma_3n, weights
-from tiny_checkpoint import write_llama
+from support.builders import tiny_llama_gguf
+from support.scripted_backend import Device, MakeRuntime, Script, ScriptedBackend, scripted_runtime
+from support.slice_models import Arrays, gemma_3n, weights
+from support.tiny_checkpoint import write_llama
 
-from edge_runtime.history import History
-from edge_runtime.runtime import Runtime
+from edge_runtime.assistant.history import History
+from edge_runtime.runtime.runtime import Runtime
 
 # A shell starts its background jobs with Ctrl-C ignored, and children inherit that: the tests
 # that send it would wait for ever. With a handler set here, children begin with the default.

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from edge_runtime import errors
-from edge_runtime.cli.exit_status import STATUS_OF, exit_status_of
+from edge_runtime.cli.screen.exit_status import STATUS_OF, exit_status_of
 from edge_runtime.errors import EdgeRuntimeError
 
 # Indentation, name, and the class outside our tree that it also is.

@@ -2,131 +2,136 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
-from fnmatch import fnmatch
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
 import edge_runtime
+from scripts import structure
+from scripts.structure import FRONT, ORDER, circles, layer_of, upward_imports
 
-PACKAGE = Path(edge_runtime.__file__).parent
+FILES = structure.module_files()
+GRAPH = structure.import_graph(FILES)
+# Nothing else lies beside the folders of edge_runtime/.
+BESIDE_THE_FOLDERS = {"__init__.py", "__main__.py", "errors.py", "py.typed"}
+# Test folders without a folder of the product: real models, helpers, the scripts and the tools.
+OTHER_TEST_FOLDERS = {"real", "scripts", "support", "tools"}
 
-# From the bottom up: a module imports only from its own row or a lower one. A folder
-# with __init__.py counts as one module here.
-ROWS = {
-    "values": "errors units records languages progress display_text gguf_*",
-    "decisions": "memory ple catalog manifest store model_lock inventory partial_file"
-    " device cgroup process_memory transcript",
-    "work": "prompt template_sandbox sealed_state audio vad recognizer onnx_session whisper captions engine"
-    " backend llama_backend probe residency probe_model pull* download tools",
-    "flows": "runtime opening async_runtime stream chat history state_files report listening speech*"
-    " translation bench* measure* doctor* openai_schema",
-    "doors": "cli server __main__",
+# Which folder alone may import a library. llama_cpp is imported by a name put together at
+# run time; there the import statements and literal names of other folders are what counts.
+ONLY_IN = {
+    "llama_cpp": "edge_runtime.backends.llama",
+    "onnxruntime": "edge_runtime.backends.onnx",
+    "matplotlib": "edge_runtime.bench.pictures",
 }
-FRONT = "__init__"  # the package's face: loads anything, but only when a name is asked for
-MAY_OPEN_CONNECTIONS = ("pull*", "download")
+MAY_OPEN_CONNECTIONS = "edge_runtime.catalog.pulling"
 NETWORK_MODULES = (
     *("socket", "ssl", "urllib.request", "http.client", "ftplib", "smtplib", "xmlrpc"),
-    *("huggingface_hub", "requests", "httpx*", "urllib3", "aiohttp"),
+    *("huggingface_hub", "requests", "httpx", "httpcore", "urllib3", "aiohttp"),
 )
 
 
-def modules() -> list[str]:
-    files = {path.stem for path in PACKAGE.glob("*.py")}
-    return sorted((files | {path.parent.name for path in PACKAGE.glob("*/__init__.py")}) - {FRONT})
+def is_inside(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
 
 
-def sources(module: str) -> list[Path]:
-    return [*PACKAGE.glob(f"{module}.py"), *sorted(PACKAGE.glob(f"{module}/**/*.py"))]
+def importers_of(library: str) -> set[str]:
+    return {
+        module
+        for module, path in FILES.items()
+        if any(is_inside(name, library) for name in structure.imported_names(path, module))
+    }
 
 
-def rows_of(module: str) -> list[int]:
-    return [n for n, row in enumerate(ROWS.values()) if any(fnmatch(module, name) for name in row.split())]
+def test_order_names_each_folder_once_and_no_other() -> None:
+    beside = {name for name in FILES if name.count(".") == 1 and name.startswith("edge_runtime.")}
+    assert Counter(ORDER) == Counter({*beside - set(FRONT), "edge_tools"})
+    assert all(not set(name) & set("*?[") for name in ORDER)
 
 
-def row_of(module: str) -> int:
-    return next(iter(rows_of(module)), 0)  # without a place: the test of the map says so
+def test_every_module_has_a_layer() -> None:
+    assert [name for name in FILES if name not in FRONT and layer_of(name) is None] == []
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Absolute dotted names of everything a file imports, also inside functions and if TYPE_CHECKING."""
-    inside = path.relative_to(PACKAGE.parent).with_suffix("").parts[:-1]  # the package it is in
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = ".".join(inside[: len(inside) + 1 - node.level]) if node.level else ""
-            start = ".".join(part for part in (base, node.module) if part)
-            yield from (f"{start}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            yield from (
-                a.value for a in node.args[:1] if isinstance(a, ast.Constant) and isinstance(a.value, str)
-            )
+def test_no_module_imports_upward() -> None:
+    assert upward_imports(GRAPH) == []
 
 
-def neighbours(module: str) -> set[str]:
-    """The modules of this package that `module` imports."""
-    names = {name for path in sources(module) for name in imported(path)}
-    inner = {name.split(".")[1] for name in names if name.startswith("edge_runtime.")}
-    return (inner & set(modules())) - {module}
+def test_no_circle_between_files_nor_between_folders() -> None:
+    assert circles(GRAPH) == []
+    assert circles(structure.folder_graph(GRAPH, FILES)) == []
 
 
-def matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatch(name, pattern) or name.startswith(f"{pattern}.") for pattern in patterns)
+def test_beside_the_folders_lies_nothing_but_the_front_and_the_errors() -> None:
+    package = ROOT / "edge_runtime"
+    assert {path.name for path in package.iterdir() if path.is_file()} == BESIDE_THE_FOLDERS
+    assert [path for path in ROOT.rglob("*") if path.is_symlink() and ".venv" not in path.parts] == []
 
 
-@pytest.mark.parametrize("module", modules())
-def test_module_is_on_the_map_once(module: str) -> None:
-    assert len(rows_of(module)) == 1, f"give {module} a place in ROWS"
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES.values()}), ids=str)
+def test_each_folder_says_what_it_holds(folder: Path) -> None:
+    assert (folder / "__init__.py").is_file()
+    text = (folder / "__init__.py").read_text(encoding="utf-8")
+    assert text.startswith('"""'), f"{folder}: the docstring says what lives here"
 
 
-@pytest.mark.parametrize("module", modules())
-def test_module_imports_nothing_above_its_row(module: str) -> None:
-    row = row_of(module)
-    above = {name for name in neighbours(module) if row_of(name) > row}
-    assert not above, f"{module} ({list(ROWS)[row]}) imports {sorted(above)} from a higher row"
+def test_tests_mirror_the_folders() -> None:
+    product = {path.relative_to(ROOT / "edge_runtime") for path in (ROOT / "edge_runtime").rglob("*")}
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        folder = path.parent.relative_to(ROOT / "tests")
+        if folder.parts and folder.parts[0] == "tools":
+            assert (ROOT / "tools" / "edge_tools" / Path(*folder.parts[1:])).is_dir(), path
+        elif folder.parts and folder.parts[0] not in OTHER_TEST_FOLDERS:
+            assert folder in product, path
 
 
-def importers_of(patterns: tuple[str, ...]) -> set[str]:
-    names = {module: {name for path in sources(module) for name in imported(path)} for module in modules()}
-    return {module for module in names if any(matches(name, patterns) for name in names[module])}
+@pytest.mark.parametrize("library", ONLY_IN)
+def test_native_libraries_have_one_folder_each(library: str) -> None:
+    importers = importers_of(library)
+    assert importers or library == "llama_cpp"
+    assert [name for name in importers if not is_inside(name, ONLY_IN[library])] == []
 
 
-def test_only_llama_backend_imports_llama_cpp() -> None:
-    assert importers_of(("llama_cpp",)) <= {"llama_backend"}
+def test_only_pulling_can_open_a_connection() -> None:
+    importers = set().union(*map(importers_of, NETWORK_MODULES))
+    assert importers
+    assert [name for name in importers if not is_inside(name, MAY_OPEN_CONNECTIONS)] == []
 
 
-def test_only_pull_can_open_a_connection() -> None:
-    offline = {name for name in importers_of(NETWORK_MODULES) if not matches(name, MAY_OPEN_CONNECTIONS)}
-    assert offline == set()
+def test_only_doors_and_benchmarks_use_the_tools() -> None:
+    users = [name for name in importers_of("edge_tools") if not is_inside(name, "edge_tools")]
+    assert users
+    assert {layer_of(name) for name in users} <= {
+        ORDER.index("edge_runtime.bench"),
+        ORDER.index("edge_runtime.cli"),
+    }
 
 
-def test_only_the_command_line_uses_the_tools() -> None:
-    """They are for a bigger machine: nothing that answers may need them."""
-    assert sources("tools"), "edge_runtime/tools should be a link to ../tools"
-    assert importers_of(("edge_runtime.tools",)) <= {"cli", "tools"}
-
-
-def test_the_checks_see_lazy_relative_and_indirect_imports(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    package = tmp_path / "edge_runtime" / "llama_backend"
-    package.mkdir(parents=True)
+def test_the_checks_see_lazy_relative_and_indirect_imports(tmp_path: Path) -> None:
+    folder = tmp_path / "edge_runtime" / "backends" / "llama"
+    folder.mkdir(parents=True)
     code = (
-        "def f():\n    from ..cli import main\n    from . import library\n    import socket\n"
+        "def f():\n    from ...cli import main\n    from . import library\n    import socket\n"
         "    import_module('llama_cpp.llama_cpp')\n"
     )
-    (package / "backend.py").write_text(code)
-    monkeypatch.setattr(sys.modules[__name__], "PACKAGE", package.parent)
-    assert set(imported(package / "backend.py")) == {
-        *("edge_runtime.cli.main", "edge_runtime.llama_backend.library", "socket", "llama_cpp.llama_cpp")
+    (folder / "backend.py").write_text(code)
+    (folder / "library.py").write_text("from .backend import f\n")
+    (tmp_path / "edge_runtime" / "cli").mkdir()
+    (tmp_path / "edge_runtime" / "cli" / "main.py").write_text("")
+    files = structure.module_files({"edge_runtime": tmp_path / "edge_runtime"})
+    backend, library = "edge_runtime.backends.llama.backend", "edge_runtime.backends.llama.library"
+    assert set(structure.imported_names(files[backend], backend)) == {
+        *("edge_runtime.cli.main", library, "socket", "llama_cpp.llama_cpp")
     }
+    graph = structure.import_graph(files)
+    assert upward_imports(graph) == [(backend, "edge_runtime.cli.main")]
+    assert circles(graph) == [[backend, library]]
 
 
 def test_importing_the_package_opens_no_file_socket_or_native_library() -> None:
@@ -144,12 +149,11 @@ loaded = [name for name in ("llama_cpp", "numpy", "ctypes", "socket", "logging")
 print(json.dumps([seen, loaded]))
 """
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=PACKAGE.parent, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
     assert json.loads(done.stdout) == [[], []]
 
 
 def test_all_is_what_the_package_can_give() -> None:
-    assert set(edge_runtime.__all__) == {*edge_runtime._HOME_OF, "__version__"}
     assert sorted(edge_runtime.__all__) == sorted(set(edge_runtime.__all__))
     for name in edge_runtime.__all__:
         assert getattr(edge_runtime, name) is not None
@@ -157,8 +161,8 @@ def test_all_is_what_the_package_can_give() -> None:
         _ = edge_runtime.nonsense
 
 
-@pytest.mark.parametrize("module", [m for m in modules() if m != "__main__"])
+@pytest.mark.parametrize("module", sorted(set(FILES) - {"edge_runtime.__main__"}))
 def test_all_of_each_module_exists(module: str) -> None:
-    loaded = importlib.import_module(f"edge_runtime.{module}")
+    loaded = importlib.import_module(module)
     missing = [name for name in getattr(loaded, "__all__", ()) if not hasattr(loaded, name)]
     assert not missing

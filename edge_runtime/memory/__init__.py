@@ -3,16 +3,7 @@
 from .budget import Budget, safe_budget, system_name
 from .choose import plan_memory
 from .kv_cache import kv_cache_bytes
-from .plan import (
-    Held,
-    KvType,
-    MemoryChoices,
-    MemoryPart,
-    MemoryPlan,
-    PlanOptions,
-    Platform,
-    PlePolicy,
-)
+from .plan import Held, KvType, MemoryChoices, MemoryPart, MemoryPlan, PlanOptions, Platform, PlePolicy
 from .platform_facts import this_platform
 from .speech_part import faster_whisper_parts, speech_parts
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from ..gguf_header import GgufHeader
+from ..gguf.header import GgufHeader
 from . import process
 from .attention import allows_plain, plain_bytes, plain_scratch_bytes
 from .compute import buffer_bytes, mask_bytes, scratch_bytes

@@ -6,8 +6,8 @@ import os
 import sys
 from dataclasses import dataclass
 
-from ..device import DeviceMemory
-from ..units import format_bytes
+from ..device.device import DeviceMemory
+from ..values.units import format_bytes
 
 # Kept free for the rest of the system: our assumption.
 _RESERVE_SHARE, _LEAST_RESERVE_BYTES = 0.05, 64_000_000

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import MemoryBudgetExceeded
-from ..gguf_header import GgufHeader
-from ..units import format_bytes
+from ..gguf.header import GgufHeader
+from ..values.units import format_bytes
 from .assemble import Model
 from .attention import allows_plain, plain_is_faster
 from .explain import explain, what_was_given_up

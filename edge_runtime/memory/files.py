@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..catalog.manifest import Manifest, ModelFile
 from ..errors import MemoryBudgetExceeded, ModelUnsupported
-from ..manifest import Manifest, ModelFile
 from .choose import plan_memory
 from .known_shapes import stand_in_header
 from .plan import MemoryPlan, PlanOptions

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..gguf_header import GgufHeader, MetadataValue
-from ..gguf_types import GgmlType, TensorInfo
-from ..manifest import Manifest, ModelFile
+from ..catalog.manifest import Manifest, ModelFile
+from ..gguf.header import GgufHeader, MetadataValue
+from ..gguf.types import GgmlType, TensorInfo
 from .weights import EMBEDDING_TENSOR, PLE_TENSOR
 
 

@@ -6,7 +6,7 @@ llama_context's constructor. All of it is touched: llama.cpp clears it when it m
 
 from __future__ import annotations
 
-from ..gguf_header import GgufHeader
+from ..gguf.header import GgufHeader
 from .plan import KvType
 from .shape import Layer, ModelShape, read_shape
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ..gguf_types import GgmlType
-from ..units import format_bytes
+from ..gguf.types import GgmlType
+from ..values.units import format_bytes
 
 
 class KvType(Enum):

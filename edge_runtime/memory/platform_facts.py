@@ -6,7 +6,7 @@ import mmap
 import platform
 from pathlib import Path
 
-from ..device import read_cpu
+from ..device.device import read_cpu
 from .budget import system_name
 from .plan import Platform
 

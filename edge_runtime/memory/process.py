@@ -7,8 +7,8 @@ SmolLM2 135M (49,152 tokens, 48,900 merges), Gemma 3 270M and models of Gemma 3n
 
 from __future__ import annotations
 
-from ..gguf_header import GgufHeader
-from ..gguf_types import GgufStringArray
+from ..gguf.header import GgufHeader
+from ..gguf.types import GgufStringArray
 from .shape import ModelShape
 
 INTERPRETER_BYTES = 25_500_000  # anonymous: Python, numpy, our modules

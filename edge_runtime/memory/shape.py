@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..gguf_attention import sliding_layers
-from ..gguf_header import GgufHeader
+from ..gguf.check_attention import sliding_layers
+from ..gguf.header import GgufHeader
 from .weights import EMBEDDING_TENSOR, PLE_TENSOR
 
 # Checked against llama.cpp's own dry runs. Others are planned from their tensor table.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from ..gguf_types import TensorInfo
+from ..gguf.types import TensorInfo
 
 BLOCK_BYTES = 2 << 20
 # From a layer's end to its beginning: what is streamed first is what a layer uses last, so that

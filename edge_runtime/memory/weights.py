@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ..gguf_header import GgufHeader
-from ..gguf_types import GgmlType, TensorInfo
+from ..gguf.header import GgufHeader
+from ..gguf.types import GgmlType, TensorInfo
 from .plan import Platform
 from .streaming import streamable_bytes
 

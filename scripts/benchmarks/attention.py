@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import statistics
 
-from edge_runtime.engine import Engine
-from edge_runtime.records import Timings
+from edge_runtime.runtime.engine import Engine
+from edge_runtime.values.records import Timings
 
 from .models import GREEDY, generate, open_engine
 from .table import Row

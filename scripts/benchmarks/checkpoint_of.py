@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edge_tools.dequantize import dequantize
+from edge_tools.tensor_data import read_pieces
 from numpy.typing import NDArray
 
-from edge_runtime.gguf_header import GgufHeader, read_header
-from edge_runtime.gguf_types import TensorInfo
-from edge_runtime.tools.dequantize import dequantize
-from edge_runtime.tools.tensor_data import read_pieces
+from edge_runtime.gguf.header import GgufHeader, read_header
+from edge_runtime.gguf.types import TensorInfo
 
 _OUTSIDE = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
 _IN_LAYER = {

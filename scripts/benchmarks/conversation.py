@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from edge_runtime import Runtime
-from edge_runtime.bench import make_prompt
-from edge_runtime.records import Message
+from edge_runtime.bench.speed import make_prompt
+from edge_runtime.values.records import Message
 
 from .models import THREADS
 from .table import Row

@@ -25,9 +25,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.process_memory import PeakSampler
-from edge_runtime.store import cache_folder
-from edge_runtime.units import format_bytes
+from edge_runtime.device.folders import cache_folder
+from edge_runtime.device.process_memory import PeakSampler
+from edge_runtime.values.units import format_bytes
 
 from .e2b_checkpoint import make_checkpoint, needed_bytes
 from .limits.drop_cache import drop_cache

@@ -46,7 +46,7 @@ def _start(kind: str, folder: Path) -> subprocess.Popen[str]:
 
 def _open_all(kind: str, folder: Path) -> Counter[str]:
     sys.path.insert(0, str(_ROOT / "tests"))
-    builders, mutations = import_module("builders"), import_module("mutations")
+    builders, mutations = import_module("support.builders"), import_module("support.mutations")
     sound = getattr(builders, f"tiny_{kind}_gguf")()
     folder.mkdir()
     rng = np.random.default_rng(len(kind))

@@ -9,10 +9,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.gguf_types import GgmlType
-from edge_runtime.tools.convert import FAMILIES
-from edge_runtime.tools.convert.config import read_config
-from edge_runtime.tools.synth.blocks import RandomBlocks
+from edge_tools.convert import FAMILIES
+from edge_tools.convert.source.config import read_config
+from edge_tools.synth.blocks import RandomBlocks
+
+from edge_runtime.gguf.types import GgmlType
 
 from .gemma_tokenizer import write_tokenizer
 from .models import model_path

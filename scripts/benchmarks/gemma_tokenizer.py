@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.gguf_header import read_header
+from edge_runtime.gguf.header import read_header
 
 _SPACE = "\u2581"
 _CONTROL = 3  # the numbers of sentencepiece_model.proto, which GGUF's are too

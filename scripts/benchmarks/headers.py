@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 import time
 
-from edge_runtime.gguf_check import check_header
-from edge_runtime.gguf_header import read_header
+from edge_runtime.gguf.check import check_header
+from edge_runtime.gguf.header import read_header
 
 from .models import model_path
 from .table import Row

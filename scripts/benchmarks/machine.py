@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import platform
 
-from edge_runtime.device import read_device
-from edge_runtime.llama_backend import library_info
-from edge_runtime.units import format_bytes
+from edge_runtime.backends.llama import library_info
+from edge_runtime.device.device import read_device
+from edge_runtime.values.units import format_bytes
 
 
 def describe_machine() -> str:

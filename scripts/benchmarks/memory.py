@@ -14,9 +14,9 @@ _MODEL = "gemma-3-270m"
 # that allocates. What those calls added is llama.cpp's; all the rest is ours.
 _CHILD = """
 import json, sys
-from edge_runtime.process_memory import process_memory
+from edge_runtime.device.process_memory import process_memory
 held = lambda: process_memory().anonymous_bytes
-import edge_runtime.llama_backend.library as library
+import edge_runtime.backends.llama.library as library
 native_bytes = 0
 def counted(call):
     def run(*args):

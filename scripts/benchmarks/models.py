@@ -8,12 +8,12 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from edge_runtime.backend import BackendOptions
-from edge_runtime.catalog import locate
-from edge_runtime.engine import Engine, Failed, Finished, GenerationRequest
-from edge_runtime.engine.request import Event
-from edge_runtime.llama_backend import LlamaBackend
-from edge_runtime.records import GenerationOptions, Reply, SamplingOptions
+from edge_runtime.backends.backend import BackendOptions
+from edge_runtime.backends.llama import LlamaBackend
+from edge_runtime.catalog.catalog import locate
+from edge_runtime.runtime.engine import Engine, Failed, Finished, GenerationRequest
+from edge_runtime.runtime.engine.request import Event
+from edge_runtime.values.records import GenerationOptions, Reply, SamplingOptions
 
 THREADS = 2
 CONTEXT_TOKENS = 4096

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 
-from edge_runtime.engine import Engine
+from edge_runtime.runtime.engine import Engine
 
 from .models import GREEDY, generate, open_engine, submit, wait
 from .table import Row

@@ -17,14 +17,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from edge_runtime.catalog import locate
-from edge_runtime.device import default_threads
+from edge_runtime.backends.guard.probe import run_probe
+from edge_runtime.backends.llama.dry_run import plan_with_dry_run
+from edge_runtime.bench.plan_check import Comparison, Measured, measure
+from edge_runtime.catalog.catalog import locate
+from edge_runtime.device.device import default_threads
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.gguf_header import read_header
-from edge_runtime.llama_backend.dry_run import plan_with_dry_run
-from edge_runtime.measure import Comparison, Measured, measure
+from edge_runtime.gguf.header import read_header
 from edge_runtime.memory import KvType, PlanOptions, this_platform
-from edge_runtime.probe import run_probe
 
 from .limits.model_files import ModelMissing, default_folder, model_at
 from .machine import describe_machine

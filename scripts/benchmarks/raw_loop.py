@@ -6,8 +6,8 @@ import ctypes
 import time
 from types import TracebackType
 
-from edge_runtime.llama_backend.library import native
-from edge_runtime.records import SamplingOptions
+from edge_runtime.backends.llama.library import native
+from edge_runtime.values.records import SamplingOptions
 
 from .models import CONTEXT_TOKENS, THREADS, model_path
 

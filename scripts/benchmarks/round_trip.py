@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from edge_tools.convert import convert
+from edge_tools.quality import Quality, measure_quality
+from edge_tools.quantize import QuantizeOptions, quantize
+
 from edge_runtime import Runtime
-from edge_runtime.tools.convert import convert
-from edge_runtime.tools.quality import Quality, measure_quality
-from edge_runtime.tools.quantize import QuantizeOptions, quantize
 
 from .checkpoint_of import write_checkpoint
 from .models import model_path

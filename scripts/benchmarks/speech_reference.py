@@ -20,16 +20,16 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.audio import SPEECH_RATE_HZ
-from edge_runtime.catalog import find_speech_model
-from edge_runtime.recognizer import Recognition, RecognitionOptions, RecognizedWord
-from edge_runtime.whisper import open_recognizer
+from edge_runtime.catalog.catalog import find_speech_model
+from edge_runtime.speech.audio import SPEECH_RATE_HZ
+from edge_runtime.speech.recognition.recognizer import Recognition, RecognitionOptions, RecognizedWord
+from edge_runtime.speech.whisper import open_recognizer
 
 from .machine import describe_machine
 from .table import Row, format_table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
-from clips import (  # type: ignore[import-not-found]
+from support.clips import (  # type: ignore[import-not-found]
     Clip,
     read_clips,
     word_error_rate,

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.backend import BackendOptions, Chunk, Float32Array
+from edge_runtime.backends.backend import BackendOptions, Chunk, Float32Array
+from edge_runtime.backends.llama import LlamaBackend
+from edge_runtime.backends.llama.library import last_log_lines, native
 from edge_runtime.errors import EdgeRuntimeError, ModelLoadFailed
-from edge_runtime.llama_backend import LlamaBackend
-from edge_runtime.llama_backend.library import last_log_lines, native
 
 from .compare import Comparison
 

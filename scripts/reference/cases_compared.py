@@ -7,10 +7,11 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from edge_tools.convert import ADAPTER_TYPES, TYPES, convert, convert_adapter
+
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.gguf_check import check_header
-from edge_runtime.gguf_header import read_header
-from edge_runtime.tools.convert import ADAPTER_TYPES, TYPES, convert, convert_adapter
+from edge_runtime.gguf.check import check_header
+from edge_runtime.gguf.header import read_header
 
 from .answers import compare_answer, compare_merged
 from .compare import Comparison, compare_files

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_runtime.gguf_header import GgufHeader, read_header
-from edge_runtime.gguf_types import GgufStringArray, TensorInfo
+from edge_runtime.gguf.header import GgufHeader, read_header
+from edge_runtime.gguf.types import GgufStringArray, TensorInfo
 
 # Names, which the two programs may choose differently.
 NAMES = ("general.name", "general.basename", "general.finetune", "general.version", "general.size_label")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from clips import Clip, read_clips
+from support.clips import Clip, read_clips
 
-from edge_runtime.catalog import find_speech_model, find_vad_model, locate
+from edge_runtime.catalog.catalog import find_speech_model, find_vad_model, locate
 from edge_runtime.errors import ModelNotFound
 
 

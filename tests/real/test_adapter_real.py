@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_checkpoint import (
+from edge_tools.convert import ADAPTER_TYPES, convert, convert_adapter
+from support.tiny_checkpoint import (
     LAYERS,
     TOKENS,
     WIDTH,
@@ -24,8 +25,7 @@ from tiny_checkpoint import (
     write_tensors,
 )
 
-from edge_runtime.backend import Float32Array
-from edge_runtime.tools.convert import ADAPTER_TYPES, convert, convert_adapter
+from edge_runtime.backends.backend import Float32Array
 from scripts.reference.answers import logits_after
 
 PROMPT = [1, 40, 263, 90, 2, 17]

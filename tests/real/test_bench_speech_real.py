@@ -6,13 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
-from clips import Clip
-from sounds import wav_bytes
+from support.clips import Clip
+from support.sounds import wav_bytes
 
-from edge_runtime.cli import main
-from edge_runtime.speech_runtime import SpeechRuntime
-from edge_runtime.vad import SileroModel
-from edge_runtime.whisper import open_recognizer
+from edge_runtime.cli.main import main
+from edge_runtime.speech.runtime import SpeechRuntime
+from edge_runtime.speech.vad import SileroModel
+from edge_runtime.speech.whisper import open_recognizer
 
 
 def test_two_clips_are_heard_live_and_whole(

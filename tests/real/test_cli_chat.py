@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pseudo_terminal import PseudoTerminal, child_environment
+from support.pseudo_terminal import PseudoTerminal, child_environment
 
-from edge_runtime.probe import guard_file, run_probe
+from edge_runtime.backends.guard.probe import guard_file, run_probe
 
 COMMAND = [sys.executable, "-m", "edge_runtime"]
 QUICK = ["--context", "1024", "--temperature", "0", "--max-tokens", "24"]

@@ -6,12 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_checkpoint import HEADS, KV_HEADS, LAYERS, TOKENS, WIDTH, llama_shapes, random_tensors, write_llama
+from edge_tools.convert import TYPES, convert
+from support.tiny_checkpoint import (
+    HEADS,
+    KV_HEADS,
+    LAYERS,
+    TOKENS,
+    WIDTH,
+    llama_shapes,
+    random_tensors,
+    write_llama,
+)
 
 from edge_runtime import Runtime
-from edge_runtime.backend import BackendOptions, Chunk, DecodeStatus
-from edge_runtime.llama_backend import LlamaBackend
-from edge_runtime.tools.convert import TYPES, convert
+from edge_runtime.backends.backend import BackendOptions, Chunk, DecodeStatus
+from edge_runtime.backends.llama import LlamaBackend
 
 Float = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 PROMPT = [1, 40, 263, 90, 2, 17]

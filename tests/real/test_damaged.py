@@ -12,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import tiny_gemma3_gguf, tiny_llama_gguf
-from mutations import mutated_files
+from support.builders import tiny_gemma3_gguf, tiny_llama_gguf
+from support.mutations import mutated_files
+from support.places import ROOT
 
 _COUNT = 120
 
@@ -44,7 +45,7 @@ def test_damaged_files_end_in_our_errors(make: object, tmp_path: Path) -> None:
     for number, (_, data) in enumerate(mutated_files(make(), _COUNT, rng)):  # type: ignore[operator]
         (folder / f"{number:04}.gguf").write_bytes(data)
     command = [sys.executable, "-c", _OPEN_ALL, str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
     ends = json.loads(done.stdout)
     assert ends["ours"] + ends["ran"] == _COUNT

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders import tiny_llama_gguf
+from support.builders import tiny_llama_gguf
 
 from edge_runtime import AsyncRuntime, Runtime
 from edge_runtime.errors import (
@@ -22,7 +22,7 @@ from edge_runtime.errors import (
     ModelLoadFailed,
     OptionInvalid,
 )
-from edge_runtime.records import ContextPolicy, FinishReason, Message
+from edge_runtime.values.records import ContextPolicy, FinishReason, Message
 
 LONG = "One two three four five six seven eight nine ten eleven twelve. " * 60
 

@@ -10,15 +10,15 @@ from statistics import median
 
 import numpy as np
 import pytest
-from clips import Clip, word_error_rate, words
-from scripted_speech import SoundSource
+from support.clips import Clip, word_error_rate, words
+from support.scripted_speech import SoundSource
 
 from edge_runtime.errors import EngineClosed, ModelFileInvalid, OptionInvalid
-from edge_runtime.listening import ListenOptions, SimulatedClock, listen, transcribe
-from edge_runtime.recognizer import Recognition, RecognitionOptions, StopReason
-from edge_runtime.transcript import EventKind
-from edge_runtime.vad import SileroModel
-from edge_runtime.whisper import WhisperRecognizer, open_recognizer
+from edge_runtime.speech.listening import ListenOptions, SimulatedClock, listen, transcribe
+from edge_runtime.speech.recognition.recognizer import Recognition, RecognitionOptions, StopReason
+from edge_runtime.speech.recognition.transcript import EventKind
+from edge_runtime.speech.vad import SileroModel
+from edge_runtime.speech.whisper import WhisperRecognizer, open_recognizer
 
 pytest.importorskip("faster_whisper", reason='pip install "edge-runtime[faster-whisper]"')
 

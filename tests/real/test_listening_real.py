@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import Clip, word_error_rate, words
-from scripted_speech import SoundSource
+from support.clips import Clip, word_error_rate, words
+from support.scripted_speech import SoundSource
 
-from edge_runtime.audio import Samples
-from edge_runtime.listening import ListenOptions, ListenStats, SimulatedClock, listen, transcribe
-from edge_runtime.transcript import EventKind, TranscriptEvent, TranscriptWord
-from edge_runtime.vad import SileroModel
-from edge_runtime.whisper import WhisperRecognizer, open_recognizer
+from edge_runtime.speech.audio import Samples
+from edge_runtime.speech.listening import ListenOptions, ListenStats, SimulatedClock, listen, transcribe
+from edge_runtime.speech.recognition.transcript import EventKind, TranscriptEvent, TranscriptWord
+from edge_runtime.speech.vad import SileroModel
+from edge_runtime.speech.whisper import WhisperRecognizer, open_recognizer
 
 SECOND = 16_000
 CHOSEN = (

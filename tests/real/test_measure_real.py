@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_runtime.device import default_threads
-from edge_runtime.gguf_header import read_header
-from edge_runtime.measure import measure
+from edge_runtime.bench.plan_check import measure
+from edge_runtime.device.device import default_threads
+from edge_runtime.device.process_memory import resident_kinds
+from edge_runtime.gguf.header import read_header
 from edge_runtime.memory import KvType, PlanOptions, plan_memory, this_platform
-from edge_runtime.process_memory import resident_kinds
 
 pytestmark = pytest.mark.skipif(resident_kinds() is None, reason="this system does not tell kinds of memory")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from builders import tiny_gemma3_gguf, tiny_llama_gguf
+from support.builders import tiny_gemma3_gguf, tiny_llama_gguf
 
-from edge_runtime.device import read_cpu
-from edge_runtime.gguf_header import read_header
-from edge_runtime.llama_backend.dry_run import DryRunTask, dry_run
-from edge_runtime.llama_backend.repack import repack_type
+from edge_runtime.backends.llama.dry_run import DryRunTask, dry_run
+from edge_runtime.backends.llama.repack import repack_type
+from edge_runtime.device.device import read_cpu
+from edge_runtime.gguf.header import read_header
 from edge_runtime.memory import KvType, PlanOptions, Platform, plan_memory
 from edge_runtime.memory.weights import can_be_repacked
 

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
 # Runs in the child before anything else, and before any module of ours is imported.
 _WATCH = """
@@ -36,7 +37,7 @@ def run(arguments: list[str], tmp_path: Path, store: Path, *before: str) -> subp
     (tmp_path / "sitecustomize.py").write_text(_WATCH)
     environment = {
         **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])]),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
         "TRIED": str(tmp_path / "tried"),
         "EDGE_RUNTIME_HOME": str(store),
     }

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from edge_tools.imatrix import compute_imatrix
+from edge_tools.quality import ModelQuality, measure_quality
+from edge_tools.quantize import QuantizeOptions, quantize
+from support.places import ROOT
 
-from edge_runtime.tools.imatrix import compute_imatrix
-from edge_runtime.tools.quality import ModelQuality, measure_quality
-from edge_runtime.tools.quantize import QuantizeOptions, quantize
-
-TEXT = (Path(__file__).parents[2] / "LICENSE").read_text(encoding="utf-8")
+TEXT = (ROOT / "LICENSE").read_text(encoding="utf-8")
 HALF = len(TEXT) // 2
 
 

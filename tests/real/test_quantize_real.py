@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from edge_tools.diff import diff_models
+from edge_tools.quantize import QuantizeOptions, quantize
+from edge_tools.verify import verify_model
 
 from edge_runtime import Runtime
-from edge_runtime.gguf_header import read_header
-from edge_runtime.gguf_types import GgmlType
-from edge_runtime.tools.diff import diff_models
-from edge_runtime.tools.quantize import QuantizeOptions, quantize
-from edge_runtime.tools.verify import verify_model
+from edge_runtime.gguf.header import read_header
+from edge_runtime.gguf.types import GgmlType
 
 BEGINNING = "The capital of France is"
 

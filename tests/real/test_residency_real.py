@@ -18,26 +18,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from mapped_file import linux_only
+from edge_tools.synth import Quantizations, scaled, shape_named, write_model
+from support.mapped_file import linux_only
+from support.places import ROOT
 
 from edge_runtime import Runtime
-from edge_runtime.backend import BackendOptions, Chunk, DecodeStatus, Float32Array
+from edge_runtime.backends.backend import BackendOptions, Chunk, DecodeStatus, Float32Array
+from edge_runtime.backends.guard.probe import probe_result
+from edge_runtime.backends.llama import LlamaBackend, repack_type
+from edge_runtime.device.process_memory import resident_kinds
 from edge_runtime.errors import MemoryBudgetExceeded
-from edge_runtime.gguf_header import GgufHeader, read_header
-from edge_runtime.gguf_types import TensorInfo
-from edge_runtime.llama_backend import LlamaBackend, repack_type
+from edge_runtime.gguf.header import GgufHeader, read_header
+from edge_runtime.gguf.types import TensorInfo
 from edge_runtime.memory import KvType, PlanOptions, plan_memory, this_platform
 from edge_runtime.memory.choose import LEAST_PLE_CACHE_BYTES
-from edge_runtime.probe import probe_result
-from edge_runtime.process_memory import resident_kinds
-from edge_runtime.records import FinishReason
-from edge_runtime.residency import MemoryMonitor, ResidencyLayout, plan_layout
-from edge_runtime.residency.mapping import ModelMapping
-from edge_runtime.tools.synth import Quantizations, scaled, shape_named, write_model
+from edge_runtime.memory.residency import MemoryMonitor, ResidencyLayout, plan_layout
+from edge_runtime.memory.residency.mapping import ModelMapping
+from edge_runtime.values.records import FinishReason
 from scripts.benchmarks.limits.group import limited_group, why_refused
 
 pytestmark = linux_only
-ROOT = Path(__file__).parent.parent.parent
 REFUSED = why_refused()
 VOCABULARY_TOKENS = 24576
 MB = 1_000_000
@@ -291,7 +291,7 @@ def test_under_a_hard_limit_of_its_budget_nothing_is_killed(
 _CHAT = """
 import json, sys
 from edge_runtime import Runtime
-from edge_runtime.process_memory import resident_kinds
+from edge_runtime.device.process_memory import resident_kinds
 messages, held = [], []
 with Runtime.open(sys.argv[1], context_tokens=256, threads=2, gpu_layers=0) as runtime:
     for turn in range(1, 31):

@@ -8,17 +8,17 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
+from edge_tools.slice import SliceOptions, slice_model
+from edge_tools.synth import Quantizations, scaled, shape_named, write_model
+from edge_tools.tensor_data import read_pieces
 from numpy.typing import NDArray
 
 from edge_runtime import Runtime
-from edge_runtime.backend import BackendOptions, Chunk, DecodeStatus
-from edge_runtime.gguf_header import read_header
-from edge_runtime.llama_backend import LlamaBackend
+from edge_runtime.backends.backend import BackendOptions, Chunk, DecodeStatus
+from edge_runtime.backends.llama import LlamaBackend
+from edge_runtime.gguf.header import read_header
+from edge_runtime.gguf.writing import NewTensor, raw_metadata, write_gguf
 from edge_runtime.memory.shape import read_shape
-from edge_runtime.tools.gguf_writer import NewTensor, raw_metadata, write_gguf
-from edge_runtime.tools.slice import SliceOptions, slice_model
-from edge_runtime.tools.synth import Quantizations, scaled, shape_named, write_model
-from edge_runtime.tools.tensor_data import read_pieces
 
 TOKENS = 1024  # with all of Gemma's tokens for single bytes
 PROMPT = "Rain falls on the plain, and nobody in Spain complains about it again."

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from edge_tools.synth import Quantizations, scaled, shape_named, write_model
 
 from edge_runtime import Runtime
-from edge_runtime.backend import BackendOptions, Chunk, DecodeStatus
-from edge_runtime.llama_backend import LlamaBackend
-from edge_runtime.tools.synth import Quantizations, scaled, shape_named, write_model
+from edge_runtime.backends.backend import BackendOptions, Chunk, DecodeStatus
+from edge_runtime.backends.llama import LlamaBackend
 
 VOCABULARY_TOKENS = 1024  # with all of Gemma's tokens for single bytes
 TYPES = {

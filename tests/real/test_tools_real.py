@@ -7,13 +7,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from edge_tools.diff import diff_models
+from edge_tools.inspect import inspect_model
+from edge_tools.tensor_classes import TensorClass
+from edge_tools.verify import verify_model
 
-from edge_runtime.cli import main
-from edge_runtime.gguf_header import read_header
-from edge_runtime.tools.diff import diff_models
-from edge_runtime.tools.inspect import inspect_model
-from edge_runtime.tools.tensor_classes import TensorClass
-from edge_runtime.tools.verify import verify_model
+from edge_runtime.cli.main import main
+from edge_runtime.gguf.header import read_header
 
 DOWN = "blk.29.ffn_down.weight"
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import srt
 import webvtt
-from clips import Clip, word_error_rate
-from sounds import wav_bytes
+from support.clips import Clip, word_error_rate
+from support.sounds import wav_bytes
 
-from edge_runtime.cli import main
-from edge_runtime.speech_runtime import SpeechRuntime
-from edge_runtime.vad import SileroModel
-from edge_runtime.whisper import open_recognizer
+from edge_runtime.cli.main import main
+from edge_runtime.speech.runtime import SpeechRuntime
+from edge_runtime.speech.vad import SileroModel
+from edge_runtime.speech.whisper import open_recognizer
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from edge_runtime.errors import ContextFull
-from edge_runtime.records import ContextPolicy
-from edge_runtime.runtime import Runtime
-from edge_runtime.transcript import EventKind, TranscriptEvent
-from edge_runtime.translation import ChatTranslator, Translated, translate_events
+from edge_runtime.runtime.runtime import Runtime
+from edge_runtime.speech.recognition.transcript import EventKind, TranscriptEvent
+from edge_runtime.speech.translation import ChatTranslator, Translated, translate_events
+from edge_runtime.values.records import ContextPolicy
 
 SAID = ["Good morning.", "The train leaves at nine.", "Where is the station?"]
 

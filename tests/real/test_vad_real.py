@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sounds import babble
+from support.sounds import babble
 
-from edge_runtime.audio import AudioBlock, Samples
-from edge_runtime.store import model_folder
-from edge_runtime.vad import SileroModel, SpeechDetector, SpeechEnded, SpeechEvent
+from edge_runtime.catalog.store import model_folder
+from edge_runtime.speech.audio import AudioBlock, Samples
+from edge_runtime.speech.vad import SileroModel, SpeechDetector, SpeechEnded, SpeechEvent
 
 # Now, while HOME is still the user's.
 _FOUND = sorted(model_folder("silero-vad").rglob("*.onnx"))

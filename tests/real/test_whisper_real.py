@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from clips import Clip, word_error_rate, words
+from support.clips import Clip, word_error_rate, words
 
-from edge_runtime.recognizer import Recognition, RecognitionOptions, StopReason
-from edge_runtime.whisper import WhisperRecognizer, open_recognizer
+from edge_runtime.speech.recognition.recognizer import Recognition, RecognitionOptions, StopReason
+from edge_runtime.speech.whisper import WhisperRecognizer, open_recognizer
 
 SECOND = 16_000
 
@@ -127,9 +127,9 @@ _MEASURE = """
 import sys
 import numpy as np, soxr
 from pathlib import Path
-from edge_runtime.recognizer import RecognitionOptions
-from edge_runtime.vad import SileroModel
-from edge_runtime.whisper import open_recognizer
+from edge_runtime.speech.recognizer import RecognitionOptions
+from edge_runtime.speech.vad import SileroModel
+from edge_runtime.speech.whisper import open_recognizer
 
 def status(name):
     line = next(line for line in open("/proc/self/status") if line.startswith(name))

@@ -16,8 +16,8 @@ import time
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from edge_runtime.device.process_memory import PeakSampler
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.process_memory import PeakSampler
 
 from .engines import CaseEngine, Ours, open_engine
 from .step_clock import StepClock, residency, resident
@@ -92,8 +92,8 @@ def _peaks(name: str, sampler: PeakSampler) -> dict[str, Any]:
 
 
 def _prepare(model: str) -> int:
-    from edge_runtime.catalog import locate
-    from edge_runtime.probe import guard_file, run_probe
+    from edge_runtime.backends.guard.probe import guard_file, run_probe
+    from edge_runtime.catalog.catalog import locate
 
     try:
         path = locate(model).path

@@ -95,7 +95,7 @@ class Stock:
     def __init__(self, task: Task) -> None:
         # native() also makes OpenMP's threads sleep soon, which costs nothing on an idle
         # machine and helps on a busy one: what is compared is memory.
-        from edge_runtime.llama_backend.library import native
+        from edge_runtime.backends.llama.library import native
 
         c = self._c = native()
         params = c.llama_model_default_params()

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_runtime.cgroup import _group_folders, _read_columns, _read_int, cgroup_memory_limits
-from edge_runtime.units import format_bytes
+from edge_runtime.device.cgroup import _group_folders, _read_columns, _read_int, cgroup_memory_limits
+from edge_runtime.values.units import format_bytes
 
 # Enter first, then become the command: nothing that it imports is charged elsewhere.
 _ENTER = 'echo $$ > "$1" && shift && exec "$@"'

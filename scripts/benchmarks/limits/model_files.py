@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge_runtime.store import cache_folder
+from edge_runtime.device.folders import cache_folder
 
 _ROOT = Path(__file__).parents[3]
 

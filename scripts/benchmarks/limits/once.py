@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from edge_runtime.units import parse_bytes
+from edge_runtime.values.units import parse_bytes
 
 from .group import GroupRefused
 from .launch import PreparationFailed, prepare, run_once

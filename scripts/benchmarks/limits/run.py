@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.units import parse_bytes
+from edge_runtime.values.units import parse_bytes
 
 from .cases import CASES, Case, Kind, cases_named
 from .figures import Figures, Run, figures_of, goal_rows, working_set_bytes

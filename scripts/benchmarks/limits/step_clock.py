@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.process_memory import process_memory, resident_kinds
+from edge_runtime.device.process_memory import process_memory, resident_kinds
 
 from .task import WARM_UP_TOKENS
 

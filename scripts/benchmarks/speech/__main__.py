@@ -14,9 +14,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from edge_runtime.bench_speech import default_manifest, read_manifest
-from edge_runtime.catalog import DEFAULT_SPEECH_MODEL
-from edge_runtime.store import cache_folder
+from edge_runtime.bench.speech import default_manifest, read_manifest
+from edge_runtime.catalog.catalog import DEFAULT_SPEECH_MODEL
+from edge_runtime.device.folders import cache_folder
 
 from ..machine import describe_machine
 from . import agreement, clip_set, cut, files, hour, quiet, talk

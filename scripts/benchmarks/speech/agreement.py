@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.bench_speech import SpeechClip, count_errors, normalize
-from edge_runtime.listening import ListenOptions
+from edge_runtime.bench.speech import SpeechClip, count_errors, normalize
+from edge_runtime.speech.listening import ListenOptions
 
 from ..table import Row
 from .child import Finished, read_lines, run_child, text_of, transcribe

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from pathlib import Path
 
-from edge_runtime.bench_speech import SpeechClip, normalize
+from edge_runtime.bench.speech import SpeechClip, normalize
 
 from ..table import Row
 from .child import read_lines, side_by_side, text_of, transcribe

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from edge_runtime.bench_speech import SpeechClip, normalize
+from edge_runtime.bench.speech import SpeechClip, normalize
 
 from ..table import Row
 from .child import read_lines, side_by_side, transcribe, words_of

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.audio import Samples
-from edge_runtime.process_memory import process_memory
+from edge_runtime.device.process_memory import process_memory
+from edge_runtime.speech.audio import Samples
 
 from ..table import Row
 from .child import read_lines, transcribe

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.bench_speech import SpeechClip
-from edge_runtime.store import cache_folder
+from edge_runtime.bench.speech import SpeechClip
+from edge_runtime.device.folders import cache_folder
 
 from ..table import Row
 

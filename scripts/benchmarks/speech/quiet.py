@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.audio import Samples
+from edge_runtime.speech.audio import Samples
 
 from ..table import Row
 from .child import read_lines, text_of, transcribe

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_runtime.audio import SPEECH_RATE_HZ, AudioFile, Samples
-from edge_runtime.bench_speech import SpeechClip
+from edge_runtime.bench.speech import SpeechClip
+from edge_runtime.speech.audio import SPEECH_RATE_HZ, AudioFile, Samples
 
 _ROOM = 3e-4  # RMS of the noise between two clips: -70 dB
 _PAUSES_S = (0.3, 1.5)  # between sentences, and between speakers

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.bench_speech import SpeechClip, WordErrors, count_errors, find_loops, normalize
+from edge_runtime.bench.speech import SpeechClip, WordErrors, count_errors, find_loops, normalize
 
 from ..table import Row
 from .child import read_lines, text_of, transcribe

@@ -1,0 +1,5 @@
+"""onnxruntime sessions.
+
+The only place that imports onnxruntime.
+Imports `memory` and below.
+"""

@@ -1,0 +1,279 @@
+"""What is known and what is in the store: the list of models, and the check of their files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from ..device.folders import store_folder
+from ..errors import ModelFileInvalid, ModelNotFound
+from ..values.files import hash_file
+from ..values.progress import QUIET, Progress
+from .catalog import (
+    Manifest,
+    ModelFile,
+    ModelKind,
+    find_file,
+    find_manifest,
+    known_files,
+    list_models,
+    locate,
+    split_name,
+    stored_path,
+)
+from .model_lock import lock_model
+from .store import (
+    FileRecord,
+    FileState,
+    arrived_bytes,
+    file_state,
+    is_unchanged,
+    model_file,
+    model_folder,
+    read_record,
+    record_path,
+    remove_file,
+    remove_model,
+    staged_bytes,
+    stored_names,
+    write_record,
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file of one model, known or imported; a converted model is one, whatever it is made of."""
+
+    name: str  # what to call it by: NAME, or NAME:QUANT for any but the first file
+    path: Path  # where it is, or will be
+    state: FileState
+    size_bytes: int  # 0: not known
+    arrived_bytes: int  # of a partial file
+    manifest: Manifest | None
+    file: ModelFile | None
+    record: FileRecord | None
+
+    @property
+    def good_for(self) -> str:
+        return self.manifest.good_for if self.manifest else "imported"
+
+    @property
+    def licence(self) -> str:
+        return self.manifest.licence if self.manifest else "?"
+
+    @property
+    def kind(self) -> ModelKind:
+        return self.manifest.kind if self.manifest else ModelKind.CHAT
+
+    @property
+    def has_hash(self) -> bool:
+        return self.file is None or bool(self.file.sha256)
+
+    def _is_unchanged(self) -> bool:
+        if self.file is None and self.manifest:  # a folder
+            return self.state is FileState.READY
+        return is_unchanged(self.path, self.record)
+
+    def as_json(self) -> dict[str, Any]:
+        manifest, file = self.manifest, self.file
+        about = {} if manifest is None else {
+            "title": manifest.title,
+            "architecture": manifest.architecture,
+            "description": manifest.description,
+            "licence_url": manifest.licence_url,
+            "context_tokens": manifest.context_tokens,
+        }  # fmt: skip
+        return {
+            "name": self.name,
+            "kind": self.kind.value,
+            "state": self.state.value,
+            "path": str(self.path),
+            "size_bytes": self.size_bytes,
+            "arrived_bytes": self.arrived_bytes,
+            "quantization": file.quantization if file else "",
+            "sha256": file.sha256 if file else "",
+            "licence": self.licence,
+            "good_for": self.good_for,
+            "verified": asdict(self.record) if self.record and self._is_unchanged() else None,
+            **about,
+        }
+
+
+class Verdict(str, Enum):
+    SAME = "ok"  # the sha256 that it must have, or had when it came
+    FIRST = "noted"  # there was nothing to compare with; now there is
+    DIFFERENT = "DIFFERENT"
+
+
+@dataclass(frozen=True)
+class Verified:
+    name: str
+    path: Path
+    verdict: Verdict
+    sha256: str
+    expected_sha256: str
+    expected_from: str  # "manifest", "record" or ""
+    before: FileRecord | None
+    was_unchanged: bool  # whether size and time of change were still those of `before`
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "path": str(self.path), "verdict": self.verdict.value}
+
+
+def list_entries() -> tuple[Entry, ...]:
+    """Every file of every known model, then what the user has imported."""
+    known = [entry for manifest in list_models() for entry in _known_entries(manifest)]
+    paths = {path for manifest in list_models() for path in _known_paths(manifest.name)}
+    own = [_own_entry(path) for path in _stored_files() if path not in paths]
+    return (*known, *own)
+
+
+def _known_entries(manifest: Manifest) -> list[Entry]:
+    if manifest.conversion:
+        return [_converted_entry(manifest)]
+    return [_known_entry(manifest, file) for file in manifest.files]
+
+
+def _converted_entry(manifest: Manifest) -> Entry:
+    assert manifest.conversion is not None
+    folder = model_folder(manifest.name)
+    here = [path for path in _result_paths(manifest) if path.is_file()]
+    records = [read_record(path) for path in here]
+    unchanged = all(is_unchanged(path, record) for path, record in zip(here, records, strict=True))
+    arrived = staged_bytes(manifest.name)
+    if stored_path(manifest):
+        state = FileState.READY if unchanged else FileState.UNVERIFIED
+    else:
+        state = FileState.PARTIAL if arrived else FileState.ABSENT
+    size_bytes = sum(path.stat().st_size for path in here) if stored_path(manifest) else 0
+    return Entry(
+        name=manifest.name,
+        path=folder,
+        state=state,
+        size_bytes=size_bytes or manifest.conversion.result_bytes,
+        arrived_bytes=arrived if state is FileState.PARTIAL else 0,
+        manifest=manifest,
+        file=None,
+        record=records[0] if records else None,
+    )
+
+
+def _result_paths(manifest: Manifest) -> list[Path]:
+    results = manifest.conversion.results if manifest.conversion else ()
+    return [model_folder(manifest.name) / name for name in results]
+
+
+def _known_entry(manifest: Manifest, file: ModelFile) -> Entry:
+    path = model_file(manifest.name, file.file_name)
+    name = manifest.name if file is manifest.files[0] else f"{manifest.name}:{file.quantization}"
+    size_bytes = path.stat().st_size if path.is_file() else file.size_bytes
+    return _entry(name, path, size_bytes, manifest, file)
+
+
+def _own_entry(path: Path) -> Entry:
+    return _entry(path.parent.name, path, path.stat().st_size, None, None)
+
+
+def _entry(
+    name: str, path: Path, size_bytes: int, manifest: Manifest | None, file: ModelFile | None
+) -> Entry:
+    state = file_state(path, file.sha256 if file else "")
+    return Entry(
+        name=name,
+        path=path,
+        state=state,
+        size_bytes=size_bytes,
+        arrived_bytes=arrived_bytes(path) if state is FileState.PARTIAL else 0,
+        manifest=manifest,
+        file=file,
+        record=read_record(path),
+    )
+
+
+def _stored_files() -> Iterator[Path]:
+    """GGUF files of any name, and what the catalog knows besides."""
+    for name in stored_names():
+        known = {path for path in _known_paths(name) if path.is_file()}
+        yield from sorted(known | set(model_folder(name).glob("*.gguf")))
+
+
+def _known_paths(name: str) -> list[Path]:
+    try:
+        manifest = find_manifest(name)
+    except (ModelNotFound, ModelFileInvalid):
+        return []
+    if manifest.conversion:
+        return _result_paths(manifest)
+    return [model_file(name, file.file_name) for file in manifest.files]
+
+
+def verify(names: Sequence[str] = (), progress: Progress = QUIET) -> tuple[Verified, ...]:
+    """Hash the files of these models, or all that is in the store, and compare.
+
+    With the manifest's sha256 or, where it has none, with the one that the file had
+    when it came. A file that differs loses its record, so that nobody takes it for
+    verified; it is not deleted.
+
+    Raises ModelNotFound for a name that is not here.
+    """
+    known = {model_file(manifest.name, file.file_name): file.sha256 for manifest, file in known_files()}
+    paths = dict.fromkeys(_chosen(names)) if names else _stored_files()
+    return tuple(_verify_file(path, known.get(path, ""), progress) for path in paths)
+
+
+def _chosen(names: Sequence[str]) -> Iterator[Path]:
+    for name in names:
+        head, quantization = split_name(name)
+        here = [] if quantization else [path for path in _stored_files() if path.parent.name == head]
+        yield from here or [locate(name).path]
+
+
+def _verify_file(path: Path, known_sha256: str, progress: Progress) -> Verified:
+    before = read_record(path)
+    was_unchanged = is_unchanged(path, before)
+    expected = known_sha256 or (before.sha256 if before else "")
+    with progress.bar(path.name, path.stat().st_size, 0) as advance:
+        found = hash_file(path, advance)
+    verdict = Verdict.FIRST if not expected else Verdict.SAME if found == expected else Verdict.DIFFERENT
+    if path.is_relative_to(store_folder()):
+        _note(path, found, verdict, known_sha256, before)
+    expected_from = "manifest" if known_sha256 else "record" if expected else ""
+    return Verified(path.parent.name, path, verdict, found, expected, expected_from, before, was_unchanged)
+
+
+def _note(path: Path, sha256: str, verdict: Verdict, known_sha256: str, before: FileRecord | None) -> None:
+    if verdict is Verdict.DIFFERENT:
+        record_path(path).unlink(missing_ok=True)
+        return
+    compared_with = "manifest" if known_sha256 else before.compared_with if before else ""
+    source, revision = (before.source, before.revision) if before else ("found in the store", 1)
+    write_record(path, sha256, compared_with, source, revision)
+
+
+def remove(name: str, progress: Progress = QUIET) -> int:
+    """Delete all of NAME, or one file of it with NAME:QUANT, arrived or not. Returns the bytes freed.
+
+    Raises ModelNotFound when there is nothing to delete.
+    """
+    head, quantization = split_name(name)
+    folder = model_folder(head)
+    with lock_model(head, lambda: progress.say(f"another process is at {head}; waiting")):
+        freed_bytes = remove_file(_one_file(name)) if quantization else remove_model(head)
+    if not freed_bytes:
+        raise ModelNotFound(
+            f"nothing of {name} is in the store; looked in {folder}",
+            hint="`edge-runtime models list` shows what is here",
+            looked_in=[str(folder)],
+        )
+    return freed_bytes
+
+
+def _one_file(name: str) -> Path:
+    try:
+        manifest, file = find_file(name)
+    except ModelNotFound:
+        return locate(name).path
+    return model_file(manifest.name, file.file_name)

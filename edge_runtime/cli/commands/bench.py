@@ -1,0 +1,90 @@
+"""`edge-runtime bench`: how fast a model reads and writes here; `bench speech` has a file of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ...errors import OptionInvalid
+from ...values.units import format_bytes
+from ..options.model_options import add_model_options, model_name, open_runtime
+from ..screen.exit_status import GOOD
+from . import bench_speech
+
+if TYPE_CHECKING:
+    from ...bench.speed import BenchResult
+    from ...values.records import Reply
+
+_Commands = Any  # argparse does not name the type of its subparsers
+
+
+def add_parser(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "bench",
+        help="measure speed and memory",
+        description="Measure a chat model's speed and memory on this device. Nothing else should be running.",
+    )
+    add_model_options(parser)
+    parser.add_argument("--prompt-tokens", type=int, default=256, metavar="N")
+    parser.add_argument("--answer-tokens", type=int, default=64, metavar="N")
+    parser.add_argument(
+        "--repeat", type=int, default=5, metavar="N", help="runs after one warm-up; medians count"
+    )
+    parser.add_argument("--json", action="store_true", help="only the JSON line")
+    parser.set_defaults(run=run)
+    others = parser.add_subparsers(title="other kinds of models", metavar="KIND")
+    bench_speech.add_parser(others)
+
+
+def run(args: argparse.Namespace) -> int:
+    from ...bench.speed import run_bench
+    from ...gguf.header import read_header
+
+    for name in ("prompt_tokens", "answer_tokens", "repeat"):
+        if getattr(args, name) < 1:
+            raise OptionInvalid(
+                f"--{name.replace('_', '-')}: must be at least 1", hint="leave it out", option=name
+            )
+    result = run_bench(
+        lambda: open_runtime(args, model_name(args)),
+        lambda runtime: read_header(runtime.model_path),
+        prompt_tokens=args.prompt_tokens,
+        answer_tokens=args.answer_tokens,
+        repeat=args.repeat,
+        on_run=_show_run,
+    )
+    if not args.json:
+        print("\n".join(format_result(result)))
+    print(json.dumps(result.report))
+    return GOOD
+
+
+def _show_run(run: int, reply: Reply) -> None:
+    timings = reply.timings
+    print(
+        f"run {run}: prefill {timings.prefill_tokens_per_s:.1f} tokens/s, "
+        f"decode {timings.decode_tokens_per_s:.1f} tokens/s",
+        file=sys.stderr,
+    )
+
+
+def format_result(result: BenchResult) -> list[str]:
+    timings, memory, usage = (result.report[key] for key in ("timings", "memory", "usage"))
+    decode, ceiling = timings["decode_tokens_per_s"], result.decode_ceiling_tokens_per_s
+    return [
+        f"prefill           {timings['prefill_tokens_per_s']:.1f} tokens/s ({usage['prompt_tokens']} tokens)",
+        f"first token after {timings['time_to_first_token_s']:.3f} s",
+        f"decode ceiling    {ceiling:.1f} tokens/s (memory bandwidth / weights read per token)",
+        f"decode            {decode:.1f} tokens/s ({usage['completion_tokens']} tokens)",
+        f"ratio             {decode / ceiling:.2f}",
+        f"between decodes   {timings['between_decodes_us']:.0f} us",
+        f"load              {timings['load_s']:.2f} s",
+        f"peak memory       {_bytes(memory['peak_anonymous_bytes'])} anonymous, "
+        f"{_bytes(memory['peak_file_bytes'])} file-backed",
+    ]
+
+
+def _bytes(size_bytes: int | None) -> str:
+    return "unknown" if size_bytes is None else format_bytes(size_bytes)

@@ -1,0 +1,139 @@
+"""`edge-runtime bench speech`: how well speech is understood here, how soon, and at what cost."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...catalog.catalog import DEFAULT_SPEECH_MODEL
+from ...errors import OptionInvalid
+from ...speech.recognition.languages import parse_language
+from ...values.units import format_bytes
+from ..options.model_options import add_offline_option, number_option
+from ..screen.exit_status import GOOD
+from ..screen.progress_bar import ConsoleProgress
+
+if TYPE_CHECKING:
+    from ...bench.speech import ClipResult, SpeechClip, Summary
+    from ...speech.listening import Quantiles
+
+_ABOUT = (
+    "Hear clips whose words are known, live (against a simulated clock plus the time that the work takes) "
+    "and as whole files: word error rate with Whisper's normalization, phrases said three times in a row, "
+    "processor seconds per second of sound, and how long after its end a word is final (COMMIT) and first "
+    "on the screen (SHOWN). Nothing else should be running."
+)
+_MANIFEST_HELP = (
+    "JSON lines with path, language and text (those that scripts/speech_clips.sh fetches: "
+    "~/.cache/edge-runtime/speech/clips.jsonl)"
+)
+_COLUMNS = (4, 5, 7, 15, 5, 11, 16, 6)
+
+
+def add_parser(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "speech", help="a speech model: errors, delays, cost", description=_ABOUT
+    )
+    parser.add_argument("--manifest", type=Path, metavar="FILE", help=_MANIFEST_HELP)
+    parser.add_argument("--language", metavar="NAME,...", help="only clips in these: en,French ... (all)")
+    parser.add_argument("--limit", metavar="N", help="so many clips of each language at most")
+    parser.add_argument(
+        "--model",
+        metavar="NAME|DIR",
+        default=DEFAULT_SPEECH_MODEL,
+        help=f"catalog name, or a folder of ONNX files ({DEFAULT_SPEECH_MODEL})",
+    )
+    parser.add_argument("--threads", metavar="N", help="default: the cores this process may use")
+    parser.add_argument("--json", action="store_true", help="only the JSON line")
+    parser.add_argument(
+        "-o", "--output", dest="path", type=Path, metavar="FILE", help="JSON, each clip's texts with it"
+    )
+    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    add_offline_option(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from ...bench.speech import require_scoring, run_speech_bench, summarize
+    from ...gguf.writing import check_output
+    from ...speech.runtime import SpeechRuntime
+
+    if args.path is not None:
+        check_output(args.path, args.force)
+    require_scoring()
+    clips = _clips(args)
+    with SpeechRuntime.open(args.model, threads=number_option(args, "threads", int)) as runtime:
+        results = run_speech_bench(runtime, clips, ConsoleProgress())
+    summaries = summarize(results)
+    report = {"model": str(args.model), "summaries": [summary.as_json() for summary in summaries]}
+    if args.path is not None:
+        _write(args.path, report, results, force=args.force)
+    if not args.json:
+        print("\n".join(speech_lines(summaries)))
+    print(json.dumps(report))
+    return GOOD
+
+
+def _clips(args: argparse.Namespace) -> list[SpeechClip]:
+    from ...bench.speech import choose_clips, default_manifest, read_manifest
+
+    limit = number_option(args, "limit", int)
+    if limit is not None and limit < 1:
+        raise OptionInvalid("--limit: must be at least 1", hint="leave it out", option="limit")
+    languages = [parse_language(name) for name in (args.language or "").split(",") if name.strip()]
+    return choose_clips(read_manifest(args.manifest or default_manifest()), languages, limit)
+
+
+def _write(path: Path, report: dict[str, Any], results: Sequence[ClipResult], *, force: bool) -> None:
+    from ...gguf.writing import output_file
+
+    full = report | {"clips": [result.as_json() for result in results]}
+    content = (json.dumps(full, indent=1, ensure_ascii=False) + "\n").encode()
+    with output_file(path, len(content), force=force, smaller="fewer clips, with --limit") as file:
+        file.write(content)
+
+
+def speech_lines(summaries: Sequence[Summary]) -> Iterator[str]:
+    """No line is longer than 80 columns."""
+    yield _row("", "CLIPS", "SECONDS", "WER LIVE/WHOLE", "LOOPS", "CPU", "COMMIT 50/90/95%", "SHOWN")
+    for summary in summaries:
+        found = summary.as_json()
+        live, whole = found["live"], found["whole"]
+        yield _row(
+            summary.language,
+            str(found["clips"]),
+            f"{summary.seconds:.1f}",
+            f"{_percent(live)} / {_percent(whole)} %",
+            str(len(live["loops"]) + len(whole["loops"])),
+            f"{live['cpu_s_per_audio_s']:.2f} / {whole['cpu_s_per_audio_s']:.2f}",
+            _delays(summary.commit_latency_s),
+            _seconds(summary.first_display_s.p50),
+        )
+    peak, dropped_s = summaries[-1].peak_bytes, summaries[-1].dropped_s
+    yield (
+        f"peak memory {'unknown' if peak is None else format_bytes(peak)} (live); {dropped_s:.1f} s"
+        " of sound lost."
+    )
+
+
+def _row(*cells: str) -> str:
+    first, *others = (cell.rjust(width) for cell, width in zip(cells, _COLUMNS, strict=True))
+    return " ".join([first.strip().ljust(_COLUMNS[0]), *others]).rstrip()
+
+
+def _percent(figures: dict[str, Any]) -> str:
+    rate = figures["word_error_rate"]
+    return "-" if rate is None else f"{100 * rate:.1f}"
+
+
+def _delays(delays: Quantiles) -> str:
+    return (
+        " ".join(_seconds(value).removesuffix(" s") for value in (delays.p50, delays.p90, delays.p95)) + " s"
+    )
+
+
+def _seconds(value: float | None) -> str:
+    return "- s" if value is None else f"{value:.2f} s"

@@ -1,0 +1,256 @@
+"""`edge-runtime chat`: a conversation that is kept, or one answer for a prompt or a pipe."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...device.process_memory import PeakSampler
+from ...errors import OptionInvalid
+from ...runtime.report import RuntimeFigures, reply_report
+from ...values.display_text import one_line, text_columns
+from ...values.records import FinishReason, GenerationKeywords, Reply
+from ..options.model_options import (
+    add_model_options,
+    add_sampling_options,
+    generation_keywords,
+    model_name,
+    open_shown,
+)
+from ..options.prompt_source import read_prompt
+from ..screen.answering import describe_cost, show_answer
+from ..screen.exit_status import CANCELLED, GOOD
+from ..screen.interrupts import Interrupts
+from ..screen.memory_gauge import memory_line
+from ..screen.terminal import Screen
+
+if TYPE_CHECKING:
+    from ...assistant.conversation import Conversation
+    from ...assistant.history import ConversationSummary, History, SavedConversation
+    from ...runtime.runtime import Runtime
+
+_LATEST = "latest"
+_COLUMNS = 80
+_TITLE_COLUMNS = 25
+
+
+def add_parser(commands: Any) -> None:
+    text = "talk to a model; with a PROMPT, or stdin from a pipe, answer once"
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "chat", help=text, description=text, usage="edge-runtime chat [OPTIONS] [PROMPT]"
+    )
+    parser.add_argument("prompt", nargs="?", metavar="PROMPT")
+    parser.add_argument("--system", metavar="TEXT", help="system prompt")
+    parser.add_argument("--memory", action="store_true", help="say what is held, after each answer")
+    kept = parser.add_argument_group("conversations")
+    kept.add_argument(
+        "--resume",
+        nargs="?",
+        const=_LATEST,
+        metavar="ID",
+        help="go on with a conversation; default: the latest",
+    )
+    kept.add_argument("--no-history", action="store_true", help="keep nothing of this conversation")
+    kept.add_argument("--list", action="store_true", help="show the conversations that are kept")
+    kept.add_argument("--delete", metavar="ID", help="delete a conversation")
+    kept.add_argument(
+        "--json", action="store_true", help="the list, or one answer with plan and figures, for programs"
+    )
+    add_model_options(parser)
+    add_sampling_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    _require_sense(args)
+    if args.list:
+        return _list(as_json=args.json)
+    if args.delete is not None:
+        return _delete(args.delete)
+    return _converse(args)
+
+
+def _require_sense(args: argparse.Namespace) -> None:
+    if args.no_history and (args.list or args.delete is not None or args.resume):
+        raise OptionInvalid(
+            "--no-history excludes --resume, --list and --delete", hint="leave it out", option="no-history"
+        )
+    is_once = args.prompt is not None or sys.stdin is None or not sys.stdin.isatty()
+    if args.json and not (args.list or is_once):
+        raise OptionInvalid(
+            "--json goes with --list, or with one prompt",
+            hint='edge-runtime chat --json "Why is the sky blue?"',
+            option="json",
+        )
+
+
+# --- a conversation --------------------------------------------------------------------
+
+
+def _converse(args: argparse.Namespace) -> int:
+    keywords = generation_keywords(args)
+    is_once = args.prompt is not None or sys.stdin is None or not sys.stdin.isatty()
+    prompt = read_prompt(args.prompt) if is_once else ""
+    screen = Screen()
+    with ExitStack() as stack:
+        peaks = stack.enter_context(PeakSampler())
+        history = None if args.no_history else stack.enter_context(_open_history())
+        saved = _find_saved(history, args.resume) if history and args.resume else None
+        model = args.model or (saved.model if saved else model_name(args))
+        runtime = stack.enter_context(open_shown(args, model, screen))
+        conversation = _make_conversation(args, keywords, runtime, model, history, saved)
+        if not runtime.has_chat_template:
+            screen.note(f"{runtime.model_name} is a base model: it continues text, it does not answer.")
+        if args.json:
+            return _report_once(conversation, prompt, runtime, peaks)
+        if is_once:
+            return _answer_once(conversation, prompt, screen, runtime if args.memory else None)
+        return _talk(conversation, runtime, screen, shows_memory=args.memory)
+
+
+def _make_conversation(
+    args: argparse.Namespace,
+    options: GenerationKeywords,
+    runtime: Runtime,
+    model: str,
+    history: History | None,
+    saved: SavedConversation | None,
+) -> Conversation:
+    from ...assistant.conversation import Conversation
+
+    if history and saved:
+        conversation = Conversation.resume(runtime, history, saved, options=options)
+        if args.system is not None:
+            conversation.set_system_prompt(args.system)
+        return conversation
+    return Conversation(
+        runtime,
+        model=_name_to_keep(model, runtime),
+        system_prompt=args.system or "",
+        history=history,
+        options=options,
+        # Scripts ask once and never come back: their states would push out the others.
+        keep_state=args.prompt is None and sys.stdin is not None and sys.stdin.isatty(),
+    )
+
+
+def _name_to_keep(model: str, runtime: Runtime) -> str:
+    """What opens the same model from any folder."""
+    path = Path(model).expanduser()
+    is_path = path.is_file() and path.absolute() == runtime.model_path.absolute()
+    return str(path.resolve()) if is_path else model
+
+
+def _answer_once(
+    conversation: Conversation,
+    prompt: str,
+    screen: Screen,
+    memory_of: Runtime | None,
+) -> int:
+    with Interrupts() as interrupts, conversation:
+        answer = conversation.send(prompt)
+        show_answer(answer, answer.cancel, screen, interrupts)
+    for notice in conversation.take_notices():
+        screen.note(notice)
+    if screen.has_notes_terminal:
+        screen.faint(describe_cost(answer.reply))
+    if memory_of is not None:
+        screen.faint(memory_line(memory_of, answer.reply))
+    return _status_of(answer.reply)
+
+
+def _report_once(conversation: Conversation, prompt: str, runtime: Runtime, peaks: PeakSampler) -> int:
+    """The answer as one JSON object, with the plan and the figures that `generate --json` gives."""
+    with Interrupts() as interrupts, conversation:
+        answer = conversation.send(prompt)
+        with interrupts.during(answer.cancel):
+            for _ in answer:
+                pass
+        print(json.dumps(reply_report(answer.reply, RuntimeFigures.of(runtime), peaks)))
+    return _status_of(answer.reply)
+
+
+def _status_of(reply: Reply) -> int:
+    return CANCELLED if reply.finish_reason is FinishReason.CANCELLED else GOOD
+
+
+def _talk(conversation: Conversation, runtime: Runtime, screen: Screen, *, shows_memory: bool) -> int:
+    from ..screen.chat_session import ChatSession
+    from ..screen.line_input import LineInput
+
+    with Interrupts() as interrupts, conversation:
+        lines = LineInput(screen, interrupts)
+        read_message = lines.read_message
+        ChatSession(conversation, runtime, screen, interrupts, read_message, shows_memory=shows_memory).run()
+    return GOOD
+
+
+# --- what is kept ------------------------------------------------------------------------
+
+
+def _open_history() -> History:
+    from ...assistant.history import History  # here: other commands need no SQLite
+
+    return History()
+
+
+def _find_saved(history: History, wanted: str) -> SavedConversation:
+    if wanted != _LATEST:
+        return history.load(_conversation_id(wanted, "resume"))
+    latest = history.latest()
+    if latest is None:
+        raise OptionInvalid(
+            "--resume: there is no conversation yet", hint="start one: edge-runtime chat", option="resume"
+        )
+    return history.load(latest)
+
+
+def _conversation_id(text: str, option: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) < 18:
+        return int(text)
+    raise OptionInvalid(
+        f"--{option}: {text[:40]!r} is not a conversation's number",
+        hint="edge-runtime chat --list shows them",
+        option=option,
+        value=text[:40],
+    )
+
+
+def _list(*, as_json: bool) -> int:
+    with _open_history() as history:
+        conversations = history.conversations()
+    if as_json:
+        print(json.dumps([asdict(conversation) for conversation in conversations]))
+    elif not conversations:
+        print("no conversation is kept yet", file=sys.stderr)
+    else:
+        print(f"{'ID':>4}  {'LAST USED':16}  {'TURNS':>5}  {'TITLE':{_TITLE_COLUMNS}}  MODEL")
+    for conversation in () if as_json else conversations:
+        print(_row(conversation))
+    return GOOD
+
+
+def _row(of: ConversationSummary) -> str:
+    when = datetime.fromisoformat(of.updated_at).astimezone().strftime("%Y-%m-%d %H:%M")
+    title = one_line(of.title, _TITLE_COLUMNS)
+    padding = " " * (_TITLE_COLUMNS - text_columns(title))
+    start = f"{of.id:>4}  {when}  {of.exchanges:>5}  {title}{padding}  "
+    return start + one_line(Path(of.model).name, _COLUMNS - text_columns(start))
+
+
+def _delete(wanted: str) -> int:
+    from ...assistant.state_files import delete_state
+
+    conversation_id = _conversation_id(wanted, "delete")
+    with _open_history() as history:
+        history.load(conversation_id)
+        delete_state(history, conversation_id)
+        history.delete(conversation_id)
+    print(f"conversation {conversation_id} is deleted", file=sys.stderr)
+    return GOOD

@@ -1,0 +1,224 @@
+"""`edge-runtime models`: what is known, what is here; fetch, check, remove."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...catalog.catalog import (
+    DEFAULT_MODEL,
+    ModelKind,
+    find_manifest,
+    find_speech_model,
+    find_vad_model,
+    locate,
+    split_name,
+)
+from ...catalog.inventory import Entry, Verdict, Verified, list_entries, remove, verify
+from ...catalog.store import CONVERTED, FileRecord, is_unchanged, read_record
+from ...device.folders import store_folder
+from ...errors import ModelNotFound, OptionInvalid
+from ...values.units import format_bytes
+from ..screen.exit_status import GOOD, MODEL
+from ..screen.progress_bar import ConsoleProgress
+
+if TYPE_CHECKING:
+    from ...catalog.pulling.pull import Converter
+
+_COLUMNS = 80
+_NAME_COLUMNS = 24  # a longer name gets a line of its own
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser("models", help="list, fetch, check and remove models")
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    _add_readers(actions)
+    _add_writers(actions)
+
+
+def _add(
+    actions: Any, name: str, text: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    action: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
+    action.set_defaults(run=run)
+    return action
+
+
+def _add_readers(actions: Any) -> None:
+    listing = _add(actions, "list", "every known model, and what is on this device", _list)
+    locating = _add(actions, "path", "print where a model's file is", _path)
+    locating.add_argument("name", metavar="NAME[:QUANT]")
+    verifying = _add(actions, "verify", "hash what is here, and compare", _verify)
+    verifying.add_argument("names", nargs="*", metavar="NAME[:QUANT]", help="default: all that is here")
+    for action in (listing, locating, verifying):
+        action.add_argument("--json", action="store_true", help="for programs")
+
+
+def _add_writers(actions: Any) -> None:
+    pulling = _add(actions, "pull", "fetch models: the only command that opens a connection", _pull)
+    pulling.add_argument("names", nargs="*", metavar="NAME[:QUANT]", help=f"default: {DEFAULT_MODEL}")
+    pulling.add_argument("--from", dest="from_path", type=Path, metavar="PATH", help="a local file or folder")
+    importing = _add(actions, "import", "copy a GGUF file, or a folder of them, into the store", _import)
+    importing.add_argument("path", type=Path, metavar="PATH")
+    importing.add_argument("--name", default="", help="keep it under this name")
+    removing = _add(actions, "remove", "delete a model's files", _remove)
+    removing.add_argument("names", nargs="+", metavar="NAME[:QUANT]")
+    removing.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _list(args: argparse.Namespace) -> int:
+    entries = list_entries()
+    if args.json:
+        _print_json({"store": str(store_folder()), "models": [entry.as_json() for entry in entries]})
+        return GOOD
+    print(format_table(entries))
+    if not all(entry.has_hash for entry in entries):
+        print("* no sha256 in the manifest: a pull compares with the one its source publishes")
+    return GOOD
+
+
+def format_table(entries: tuple[Entry, ...]) -> str:
+    """The list, in 80 columns."""
+    rows = [("NAME", "SIZE", "LICENCE", "STATE", "GOOD FOR")]
+    rows += [
+        (e.name, _size(e), e.licence, e.state.value + "*" * (not e.has_hash), e.good_for) for e in entries
+    ]
+    width = max(len(row[0]) for row in rows if len(row[0]) <= _NAME_COLUMNS)
+    return "\n".join(_row(row, width) for row in rows)
+
+
+def _row(row: tuple[str, str, str, str, str], width: int) -> str:
+    name, size, licence, state, good_for = row
+    own_line, name = ("", name) if len(name) <= width else (f"{name}\n", "")
+    line = f"{name:{width}}  {size:>8}  {licence:10.10}  {state:11}  "
+    return own_line + (line + good_for[: _COLUMNS - len(line)]).rstrip()
+
+
+def _size(entry: Entry) -> str:
+    return format_bytes(entry.size_bytes) if entry.size_bytes else "?"
+
+
+def _path(args: argparse.Namespace) -> int:
+    name, path = _find_any(args.name)
+    if args.json:
+        record = read_record(path)
+        sha256 = record.sha256 if record and is_unchanged(path, record) else ""
+        _print_json({"name": name, "path": str(path), "sha256": sha256})
+    else:
+        print(path)
+    return GOOD
+
+
+def _find_any(name: str) -> tuple[str, Path]:
+    """A model's name, and its file; its folder, where it was converted."""
+    finders = {ModelKind.SPEECH: find_speech_model, ModelKind.VAD: find_vad_model}
+    try:
+        kind = find_manifest(split_name(name)[0]).kind
+    except ModelNotFound:
+        kind = ModelKind.CHAT
+    if kind in finders:
+        return split_name(name)[0], finders[kind](name).absolute()
+    location = locate(name)
+    return location.name, location.path.absolute()
+
+
+def _verify(args: argparse.Namespace) -> int:
+    results = verify(args.names, ConsoleProgress())
+    if args.json:
+        _print_json([result.as_json() for result in results])
+    else:
+        for result in results:
+            print(_verified_line(result))
+    if not results:
+        print("no model is here", file=sys.stderr)
+    return MODEL if any(result.verdict is Verdict.DIFFERENT for result in results) else GOOD
+
+
+def _verified_line(result: Verified) -> str:
+    line = f"{result.verdict.value}: {result.name}, {result.path.name}, sha256 {result.sha256}"
+    if result.verdict is Verdict.DIFFERENT:
+        return (
+            f"{line}, expected {result.expected_sha256} ({result.expected_from})\n"
+            f"  hint: edge-runtime models remove {result.name}, then pull or import it again"
+        )
+    if result.verdict is Verdict.FIRST:
+        return f"{line}; there was nothing to compare with, a later verify compares with this"
+    since = ", unchanged since" if result.was_unchanged else ", touched since"
+    before = f"; last verified {_day(result.before)}{since}" if result.before else ""
+    return f"{line}, as its {result.expected_from} says{before}"
+
+
+def _pull(args: argparse.Namespace) -> int:
+    names = args.names or [DEFAULT_MODEL]
+    if args.from_path and len(names) > 1:
+        raise OptionInvalid(
+            "--from goes with one model", hint="name one, or use `models import`", option="from"
+        )
+    for name in names:
+        _pull_one(name, args.from_path)
+    return GOOD
+
+
+def _pull_one(name: str, from_path: Path | None) -> None:
+    from ...catalog.pulling.pull import pull
+
+    try:
+        pulled = pull(name, from_path, ConsoleProgress(), _converters())
+    except KeyboardInterrupt:
+        print(f"\n{name}: what has arrived is kept, the next pull goes on from there", file=sys.stderr)
+        raise
+    proof = _proof(pulled.record)
+    if pulled.already_here:
+        proof += f", verified {_day(pulled.record)}, unchanged since"
+    print(f"{name} {'was already' if pulled.already_here else 'is'} here ({proof}): {pulled.path}")
+
+
+def _converters() -> Mapping[str, Converter]:
+    from ...catalog.pulling.pull import Converter
+    from ...speech.whisper.making import convert_whisper, require_onnx
+
+    return {"ctranslate2-whisper": Converter(require_onnx, convert_whisper)}
+
+
+def _proof(record: FileRecord) -> str:
+    if record.compared_with == CONVERTED:
+        return "converted from files whose sha256 is as the manifest says"
+    if record.compared_with:
+        return f"sha256 as the {record.compared_with} says"
+    return "unverified: no sha256 to compare with"
+
+
+def _import(args: argparse.Namespace) -> int:
+    from ...catalog.pulling.local import import_path
+
+    for imported in import_path(args.path, args.name, ConsoleProgress()):
+        print(f"{imported.name} is here ({imported.note or _proof(imported.record)}): {imported.path}")
+    return GOOD
+
+
+def _remove(args: argparse.Namespace) -> int:
+    if not args.yes and not _confirmed(args.names):
+        print("nothing removed", file=sys.stderr)
+        return GOOD
+    for name in args.names:
+        print(f"{name} removed, {format_bytes(remove(name, ConsoleProgress()))} freed")
+    return GOOD
+
+
+def _confirmed(names: list[str]) -> bool:
+    if not sys.stdin.isatty():  # a script means what it says
+        return True
+    print(f"remove {', '.join(names)}? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _day(record: FileRecord | None) -> str:
+    return record.verified_at[:10] if record else ""
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=1))

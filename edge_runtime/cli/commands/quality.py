@@ -1,0 +1,102 @@
+"""`edge-runtime quality`: what quantization has cost, several files in one table."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...bench.pictures.short_names import short_names
+from ...values.display_text import text_columns
+from ...values.units import format_bytes
+from ..options.reading_options import add_reading_options, read_text, reading_numbers
+from ..screen.exit_status import GOOD
+from ..screen.progress_bar import ConsoleProgress
+
+if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
+    from edge_tools.quality import ModelQuality, Quality
+
+_ABOUT = (
+    "Compare models with the one they were made from on a text: perplexity, how far their next-token "
+    "distributions are from the reference's (Kullback-Leibler divergence, in nats), and how often both "
+    "hold the same token for the likeliest. The text is cut into chunks; the second half of each is scored."
+)
+_NAME_COLUMNS = 28
+
+
+def add_parser(commands: Any) -> None:
+    parser = commands.add_parser("quality", help="what quantization has cost: perplexity, KL divergence")
+    parser.description = _ABOUT
+    parser.add_argument("models", metavar="FILE|NAME", nargs="+")
+    parser.add_argument(
+        "--reference",
+        required=True,
+        metavar="FILE|NAME",
+        help="what they were made from; F16 or BF16 is best",
+    )
+    add_reading_options(parser, chunks="8")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE", help="draw size against divergence, as .png or .svg"
+    )
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from edge_tools.quality import DEFAULT_CHUNKS, measure_quality
+
+    if args.plot is not None:
+        from ...bench.pictures.picture_file import check_picture
+
+        check_picture(args.plot)
+    numbers = reading_numbers(args)
+    numbers["chunks"] = numbers["chunks"] or DEFAULT_CHUNKS
+    quality = measure_quality(
+        args.models, args.reference, read_text(args), progress=ConsoleProgress(), **numbers
+    )
+    print(json.dumps(quality.as_json(), indent=1) if args.json else "\n".join(quality_lines(quality)))
+    if args.plot is not None:
+        from ...bench.pictures.quality_canvas import draw_quality
+
+        draw_quality(quality, args.plot)
+    return GOOD
+
+
+def quality_lines(quality: Quality) -> Iterator[str]:
+    """No line is longer than 80 columns; control characters are gone."""
+    names = short_names([quality.reference.path, *(model.path for model in quality.models)], _NAME_COLUMNS)
+    yield _row("FILE", "SIZE", "BITS", "PERPLEXITY", "KL MEAN", "KL 99 %", "TOP-1")
+    yield _model_row(names[0], quality.reference)
+    for name, model in zip(names[1:], quality.models, strict=True):
+        yield _model_row(name, model)
+    yield (
+        f"{quality.chunks} chunk{'s' * (quality.chunks > 1)} of {quality.context_tokens} tokens; "
+        f"{quality.scored_tokens:,} scored, the second half of each."
+    )
+    error = _perplexity(quality.reference.perplexity.error)
+    yield f"The first is the reference, +- {error} in perplexity. KL is in nats a token."
+
+
+def _model_row(name: str, model: ModelQuality) -> str:
+    found = model.divergence
+    bits, size = f"{model.bits_per_weight:.2f}", format_bytes(model.size_bytes)
+    perplexity = _perplexity(model.perplexity.value)
+    if found is None:
+        return _row(name, size, bits, perplexity, "", "", "")
+    mean, high = _divergence(found.mean.value), _divergence(found.percentile_99)
+    return _row(name, size, bits, perplexity, mean, high, f"{100 * found.top1_agreement:.1f} %")
+
+
+def _row(name: str, size: str, bits: str, perplexity: str, mean: str, high: str, agreement: str) -> str:
+    shown = name + " " * (_NAME_COLUMNS - text_columns(name))
+    return f"{shown}{size:>9}{bits:>6}{perplexity:>11}{mean:>9}{high:>9}{agreement:>8}".rstrip()
+
+
+def _perplexity(number: float) -> str:
+    return f"{number:.2f}" if number < 1e6 else f"{number:.1e}"  # what a broken model has
+
+
+def _divergence(nats: float) -> str:
+    return f"{nats:.4f}" if nats < 100 else f"{nats:.3g}"

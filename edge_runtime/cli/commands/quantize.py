@@ -1,0 +1,143 @@
+"""`edge-runtime quantize`: a GGUF file in smaller types."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...values.checks import parse_count
+from ...values.display_text import clean
+from ...values.units import format_bytes, parse_bytes
+from ..screen.exit_status import GOOD
+from ..screen.progress_bar import ConsoleProgress
+from .inspect import class_table, memory_lines
+from .plan import plan_lines
+
+if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
+    from edge_tools.quantize import Quantized, QuantizeOptions
+
+_COLUMNS = 80
+_ABOUT = (
+    "Write a GGUF file's weights in other types, with llama.cpp's own quantizer. --type says what the whole "
+    "file becomes; --recipe chooses for each class of weights so that the model fits the memory it will run "
+    "in. What is said of a class comes before both. F32, F16 or BF16 files make the best sources."
+)
+_TYPES = "F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_K_S, Q4_1, Q4_0, IQ4_NL"
+_CLASSES = {
+    "body": "attention and feed-forward matrices",
+    "embedding": "the token embedding, which often is the output matrix too",
+    "ple": "per-layer embeddings; default: what --type says",
+    "output": "a separate output matrix",
+    "other": "what puts per-layer embeddings in",
+}
+_RECIPES = "recipes"  # stands for their table, which is imported when somebody wants to read it
+
+
+class _HelpWithRecipes(argparse.RawDescriptionHelpFormatter):
+    def add_text(self, text: str | None) -> None:
+        super().add_text(_recipes() if text is _RECIPES else text)
+
+
+def _recipes() -> str:
+    from edge_tools.quantize.recipes import describe
+
+    return "\n".join(describe())
+
+
+def add_parser(commands: Any) -> None:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "quantize",
+        help="a GGUF file in smaller types",
+        description=textwrap.fill(_ABOUT, _COLUMNS),
+        formatter_class=_HelpWithRecipes,
+        epilog=_RECIPES,
+    )
+    parser.add_argument("model", metavar="FILE|NAME", help="of a split set, the first file")
+    parser.add_argument("-o", "--output", dest="path", type=Path, metavar="FILE")
+    whole = parser.add_mutually_exclusive_group(required=True)
+    whole.add_argument("--type", metavar="TYPE", help=_TYPES)
+    whole.add_argument("--recipe", metavar="NAME", help="edge-2gb (any size) or speech: see below")
+    for name, text in _CLASSES.items():
+        option = "--output-type" if name == "output" else f"--{name}"
+        parser.add_argument(option, dest=f"{name}_type", metavar="TYPE", help=text)
+    parser.add_argument("--imatrix", type=Path, metavar="FILE", help="what `edge-runtime imatrix` found out")
+    parser.add_argument("--split", metavar="SIZE", help="several files, none larger than this")
+    parser.add_argument("--budget", metavar="SIZE", help="memory that the result must fit")
+    parser.add_argument("--context", metavar="N", help="tokens to plan that memory for (4096)")
+    parser.add_argument("--threads", metavar="N", help="default: the cores this process may use")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be, and write nothing")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    parser.set_defaults(run=_run)
+
+
+def _run(args: argparse.Namespace) -> int:
+    from edge_tools.quantize import quantize
+
+    made = quantize(args.model, args.path, _options(args), ConsoleProgress())
+    if args.json:
+        print(json.dumps(made.as_json(), indent=1))
+    else:
+        print("\n".join(quantized_lines(made)))
+    return GOOD
+
+
+def _options(args: argparse.Namespace) -> QuantizeOptions:
+    from edge_tools.quantize import QuantizeOptions
+
+    return QuantizeOptions(
+        type=args.type,
+        recipe=args.recipe,
+        **{name: getattr(args, f"{name}_type") for name in _CLASSES},
+        imatrix=args.imatrix,
+        split_bytes=parse_bytes(args.split, option="split") if args.split else None,
+        budget_bytes=parse_bytes(args.budget) if args.budget else None,
+        context_tokens=parse_count(args.context, "context"),
+        threads=parse_count(args.threads, "threads"),
+        dry_run=args.dry_run,
+        force=args.force,
+    )
+
+
+def quantized_lines(made: Quantized) -> Iterator[str]:
+    """Weights by class; which row of a recipe, and why; what it would hold in memory; the size."""
+    yield from class_table(made.inspection)
+    if made.recipe:
+        yield ""
+        yield from _tried(made)
+    yield ""
+    if made.plan and made.dry_run:
+        yield from plan_lines(made.plan, made.budget)
+    else:
+        yield from memory_lines(made.inspection, str(made.paths[0]))
+    yield ""
+    yield from _sizes(made)
+
+
+def _tried(made: Quantized) -> Iterator[str]:
+    headings = {name: name.upper() for name in _CLASSES}
+    yield f"{str(made.recipe)[:13]:<14}{_row(headings)}{'AT FULL SPEED':>16}"
+    for one in made.tried:
+        verdict = "taken" if one is made.tried[-1] else "too large"
+        yield f"{verdict:<14}{_row(one.types)}{format_bytes(one.full_speed_bytes):>16}"
+    yield f"Why: {made.tried[-1].reason}."
+    if made.kept:
+        yield f"{made.kept} tensors keep the smaller type they have: growing gives nothing back."
+
+
+def _row(types: Mapping[str, str]) -> str:
+    return "".join(f"{types[name]:<{max(len(name), 6) + 2}}" for name in _CLASSES)
+
+
+def _sizes(made: Quantized) -> Iterator[str]:
+    before, after = made.source.file_size_bytes, made.size_bytes
+    files = f" in {len(made.paths)} files" if len(made.paths) > 1 else ""
+    yield clean(
+        f"{made.paths[0]}: {format_bytes(after)}{files} ({after:,} bytes), "
+        f"{made.inspection.bits_per_weight:.2f} bits per weight; before, {format_bytes(before)}"
+        + (" (nothing was written)" if made.dry_run else "")
+    )

@@ -1,0 +1,186 @@
+"""One transcript after the other, each of a recording, in front of a person or for a script."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ...errors import AudioError, OptionInvalid
+from ...speech.captions import CaptionFormat, check_paths
+from ...values.progress import QUIET, Advance, Progress
+from ..options.speech_options import STANDARD_INPUT, SpeechChoices, formats_of, output_paths
+from ..options.translation_options import Translate, Translation
+from ..screen.caption_output import CaptionOutput, Writing
+from ..screen.errors import print_error
+from ..screen.exit_status import CANCELLED, GOOD, exit_status_of
+from ..screen.interrupts import Interrupts
+from ..screen.live_captions import LiveCaptions
+from ..screen.progress_bar import ConsoleProgress
+from ..screen.terminal import Screen, control_echo_off
+
+if TYPE_CHECKING:
+    from ...speech.audio import AudioSource
+    from ...speech.runtime import SpeechRuntime
+    from ...speech.stream import SpeechStream
+
+_ONE_DOCUMENT = (CaptionFormat.SRT, CaptionFormat.VTT)  # two after each other are none
+_PATIENCE_PRESSES = 2  # Ctrl-C: the first finishes what was heard, the second leaves
+
+
+def add_recording_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings; - for samples on stdin")
+    parser.add_argument(
+        "--stream",
+        action="store_true",
+        help="hear them as if they were live, with partials; jsonl ends with the figures",
+    )
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """What to transcribe, and where to."""
+
+    names: tuple[str, ...]
+    formats: tuple[CaptionFormat, ...]
+    paths: tuple[dict[CaptionFormat, Path], ...]  # for each name; empty: to stdout
+    words: bool
+    force: bool
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Recordings:
+        """Raises OptionInvalid for what can be found wrong before anything starts."""
+        names, formats = tuple(args.files), formats_of(args)
+        _require_one_stdin(names)
+        if args.folder is None and len(names) > 1 and formats[0] in _ONE_DOCUMENT:
+            raise OptionInvalid(
+                f"--format {formats[0].value}: each of the {len(names)} recordings needs a file of its own",
+                hint="give a folder with -o",
+                option="format",
+            )
+        paths = tuple(output_paths(args.folder, _stem(name), formats) for name in names)
+        check_paths([path for each in paths for path in each.values()], force=args.force)
+        return cls(names, formats, paths, args.words, args.force)
+
+
+def _stem(name: str) -> str:
+    return "stdin" if name == STANDARD_INPUT else Path(name).stem
+
+
+def _require_one_stdin(names: tuple[str, ...]) -> None:
+    if names.count(STANDARD_INPUT) > 1:
+        raise OptionInvalid("- is given twice; there is one standard input", hint="give it once", option="-")
+
+
+def run_recordings(args: argparse.Namespace, translation: Translation) -> int:
+    """Transcribe, or translate, each; one that fails is told, and keeps no other back.
+
+    -> the first failure's exit status. What can be found wrong beforehand starts nothing.
+    """
+    screen = Screen()
+    choices, recordings = SpeechChoices.of(args), Recordings.of(args)
+    with ExitStack() as stack:
+        runtime = stack.enter_context(choices.open(screen))
+        translate = translation.open(args, choices, stack, screen)
+        work = _Work(runtime, choices, recordings, translation, translate, screen, args.stream)
+        status = GOOD
+        for name, paths in zip(recordings.names, recordings.paths, strict=True):
+            if len(recordings.names) > 1 and not paths:
+                screen.faint(f"{name}:")
+            try:
+                stopped = work.transcribe(name, paths)
+            except AudioError as error:
+                print_error(error)
+                status = status or exit_status_of(error)
+                continue
+            if stopped:
+                return CANCELLED
+        return status
+
+
+@dataclass(frozen=True)
+class _Work:
+    runtime: SpeechRuntime
+    choices: SpeechChoices
+    recordings: Recordings
+    translation: Translation
+    translate: Translate
+    screen: Screen
+    streams: bool
+
+    def transcribe(self, name: str, paths: Mapping[CaptionFormat, Path]) -> bool:
+        """Whether Ctrl-C ended it."""
+        source = self.choices.source(name)  # before its files are made
+        asked = self.recordings
+        writing = Writing(
+            asked.formats[0], paths, not paths, asked.words, self.translation.is_gist, asked.force
+        )
+        with CaptionOutput(self.screen, writing) as output:
+            try:
+                return show_stream(self._start(source, output), output)
+            finally:
+                output.close()  # before the note: it ends the line
+                for path in paths.values():
+                    self.screen.note(str(path))
+
+    def _start(self, source: AudioSource, output: CaptionOutput) -> SpeechStream:
+        options = self.choices.options(translate=self.translation.is_gist)
+        if self.streams:
+            stream = self.runtime.listen(source, options, simulated=True)
+        else:
+            progress = _progress(output, self.screen)
+            stream = self.runtime.transcribe(source, options, progress=progress)
+        return self.translate(stream, partials=self.streams or output.live is not None)
+
+
+def show_stream(stream: SpeechStream, output: CaptionOutput) -> bool:
+    """Every event to the output. The first Ctrl-C ends the sound, not the words. Was it pressed?"""
+    with (
+        stream,
+        Interrupts(_PATIENCE_PRESSES) as interrupts,
+        interrupts.during(stream.stop),
+        control_echo_off(),
+    ):
+        try:
+            for event in stream:
+                output.take(event)
+        finally:
+            if stream.stats is not None:
+                output.take_stats(stream.stats.as_json())
+        return interrupts.presses > 0
+
+
+def _progress(output: CaptionOutput, screen: Screen) -> Progress:
+    if output.live is not None:
+        return LiveProgress(output.live)
+    if output.shows and screen.is_terminal:
+        return QUIET  # a bar would run into the text
+    return ConsoleProgress()
+
+
+class LiveProgress:
+    """The share that is done, below the text that is there."""
+
+    def __init__(self, live: LiveCaptions) -> None:
+        self._live = live
+
+    def say(self, text: str) -> None:
+        pass
+
+    @contextmanager
+    def bar(self, label: str, total_bytes: int, done_bytes: int) -> Iterator[Advance]:
+        yield lambda count: None
+
+    @contextmanager
+    def steps(self, label: str, total: int, unit: str) -> Iterator[Advance]:
+        done = 0
+
+        def advance(count: int) -> None:
+            nonlocal done
+            done += count
+            self._live.show_status(f"[{100 * done // total} %]" if total else f"[{done} {unit}]")
+
+        yield advance

@@ -1,0 +1,95 @@
+"""The command line: parse, call, print, exit status. Answers go to stdout, all else to stderr."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from ..errors import EdgeRuntimeError
+from ..values.version import __version__
+from .screen.errors import print_error
+from .screen.exit_status import CANCELLED, ENGINE, GOOD, exit_status_of
+
+_COMMANDS = (
+    "chat",
+    "generate",
+    "transcribe",
+    "translate",
+    "listen",
+    "plan",
+    "models",
+    "doctor",
+    "bench",
+    "synth",
+    "convert",
+    "quantize",
+    "imatrix",
+    "slice",
+    "inspect",
+    "verify",
+    "diff",
+    "quality",
+)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """One subcommand a module; each module has add_parser(commands) and sets `run`."""
+    parser = argparse.ArgumentParser(
+        prog="edge-runtime",
+        description="Run language models offline, on the memory this device really has.",
+        epilog="Only `edge-runtime models pull` ever opens a network connection.",
+    )
+    parser.add_argument("--version", action="version", version=f"edge-runtime {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name in _COMMANDS:
+        import_module(f".commands.{name}", __package__).add_parser(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit status; argparse itself exits with 2 on wrong usage."""
+    if sys.stdout is None:  # closed by the caller: `>&-`
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+    try:
+        return _run(argv)
+    except KeyboardInterrupt:
+        print("cancelled", file=sys.stderr)
+        return CANCELLED
+    except BrokenPipeError:  # the reader of our stdout went away, as `head` does
+        _give_up_stdout()
+        return GOOD
+    except Exception:  # a door: nothing may leave it but an exit status  # noqa: BLE001
+        traceback.print_exc()
+        print("error: this is a fault in edge_runtime; please report the lines above", file=sys.stderr)
+        return ENGINE
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    args = build_parser().parse_args(argv)
+    try:
+        status: int = args.run(args)
+        sys.stdout.flush()
+    except EdgeRuntimeError as error:
+        if args.debug:
+            traceback.print_exc()
+        print_error(error)
+        return exit_status_of(error)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"error: no room on the disk: {error}", file=sys.stderr)
+        _give_up_stdout()
+        return ENGINE
+    return status
+
+
+def _give_up_stdout() -> None:
+    """What is left in its buffer cannot be written; at exit Python would try once more and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,142 @@
+"""The options that every command with a model shares, and what they mean to Runtime."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...catalog.catalog import DEFAULT_MODEL
+from ...errors import OptionInvalid
+from ...values.records import GenerationKeywords, generation_options
+
+if TYPE_CHECKING:
+    from ...memory import MemoryPart
+    from ...runtime.runtime import Runtime
+    from ..screen.terminal import Screen
+
+_MODEL_HELP = f"catalog name or GGUF file ({DEFAULT_MODEL})"
+
+Number = TypeVar("Number", int, float)
+
+
+def add_offline_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="changes nothing: only `models pull` ever opens a connection",
+    )
+
+
+def add_model_options(parser: argparse.ArgumentParser, model_help: str = _MODEL_HELP) -> None:
+    """Which model, and how much it may take. Values stay text here: see number_option."""
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", metavar="NAME|FILE", help=model_help)
+    group.add_argument("--budget", metavar="SIZE", help="most memory it may take, such as 2GB or 800MiB")
+    group.add_argument("--context", metavar="N", help="tokens a conversation can hold (up to 4096)")
+    group.add_argument("--kv", metavar="TYPE", help="cache of keys and values: f16, q8_0 or q4_0")
+    group.add_argument("--ple", metavar="WHERE", help="per-layer embeddings: cache, mapped or resident")
+    group.add_argument("--ple-locked", metavar="SIZE", help="rows of them that stay, from token id 0 on")
+    group.add_argument(
+        "--repack",
+        action=argparse.BooleanOptionalAction,
+        help="weights in this processor's favourite order (where it can)",
+    )
+    group.add_argument(
+        "--flash-attention",
+        action=argparse.BooleanOptionalAction,
+        help="less memory, and slower with narrow heads (where that is so: off)",
+    )
+    group.add_argument("--threads", metavar="N", help="default: the cores this process may use")
+    group.add_argument("--gpu-layers", metavar="N", help="layers a GPU takes (all, if there is one)")
+    add_offline_option(parser)
+
+
+def add_sampling_options(parser: argparse.ArgumentParser) -> None:
+    """How the answer is drawn. What is left out is the model's own default."""
+    group = parser.add_argument_group("answer")
+    group.add_argument("--max-tokens", metavar="N", help="stop after so many tokens")
+    group.add_argument("--temperature", metavar="T", help="0: always the likeliest token")
+    group.add_argument("--top-k", metavar="N", help="draw from the N likeliest; 0: off")
+    group.add_argument("--top-p", metavar="P", help="draw from the likeliest that sum up to P; 1: off")
+    group.add_argument("--min-p", metavar="P", help="leave out what is less than P times the likeliest")
+    group.add_argument("--repeat-penalty", metavar="X", help="above 1: avoid what was said just before")
+    group.add_argument("--seed", metavar="N", help="the same seed gives the same answer")
+
+
+def model_name(args: argparse.Namespace) -> str:
+    return str(args.model or DEFAULT_MODEL)
+
+
+def open_runtime(
+    args: argparse.Namespace,
+    model: str,
+    on_progress: Callable[[float], None] | None = None,
+    beside: Sequence[MemoryPart] = (),
+) -> Runtime:
+    """beside: as for Runtime.open.
+
+    Raises what Runtime.open raises, and OptionInvalid for a value that is not a number.
+    """
+    from ...runtime.runtime import Runtime  # here, so that `--help` and `models` need no numpy
+
+    return Runtime.open(
+        model,
+        budget=args.budget,
+        context_tokens=number_option(args, "context", int),
+        kv_type=args.kv,
+        ple=args.ple,
+        ple_locked=args.ple_locked,
+        repack=args.repack,
+        flash_attention=args.flash_attention,
+        threads=number_option(args, "threads", int),
+        gpu_layers=number_option(args, "gpu_layers", int),
+        beside=beside,
+        on_progress=on_progress,
+    )
+
+
+def generation_keywords(args: argparse.Namespace) -> GenerationKeywords:
+    """Raises OptionInvalid, before any model is loaded, for a value that is wrong in itself."""
+    keywords = GenerationKeywords(
+        max_tokens=number_option(args, "max_tokens", int),
+        temperature=number_option(args, "temperature", float),
+        top_k=number_option(args, "top_k", int),
+        top_p=number_option(args, "top_p", float),
+        min_p=number_option(args, "min_p", float),
+        repeat_penalty=number_option(args, "repeat_penalty", float),
+        seed=number_option(args, "seed", int),
+    )
+    generation_options({}, keywords)
+    return keywords
+
+
+def number_option(args: argparse.Namespace, name: str, kind: type[Number]) -> Number | None:
+    """The value of an option; None when it was not given. Raises OptionInvalid.
+
+    argparse's own conversion would print the whole usage over its message.
+    """
+    text: Any = getattr(args, name)
+    if text is None:
+        return None
+    try:
+        return kind(text)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        option = "--" + name.replace("_", "-")
+        raise OptionInvalid(
+            f"{option}: {str(text)[:40]!r} is not {wanted}", hint=f"for example {option} 1", option=name
+        ) from None
+
+
+def open_shown(
+    args: argparse.Namespace, model: str, screen: Screen, beside: Sequence[MemoryPart] = ()
+) -> Runtime:
+    """open_runtime(), with a line on the terminal for as long as it takes."""
+    from ...backends.guard.probe import probe_result
+
+    with screen.busy(f"loading {Path(model).name}") as line:
+        if probe_result() is None:
+            line.show("first start on this machine: trying the engine out")
+        return open_runtime(args, model, line.advance, beside)

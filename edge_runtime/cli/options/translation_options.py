@@ -1,0 +1,82 @@
+"""Into which language, and by whom: the recognizer itself, or a chat model beside it."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...errors import OptionInvalid
+from ...speech.recognition.languages import language_name, parse_language
+from ..screen.terminal import Screen
+from .model_options import add_model_options, open_shown
+from .speech_options import SpeechChoices
+
+if TYPE_CHECKING:
+    from ...speech.stream import SpeechStream
+    from ...speech.translation import ChatTranslator
+
+
+def add_translation_options(parser: argparse.ArgumentParser, *, required: bool, model_help: str) -> None:
+    """--to, and the options of a chat model."""
+    parser.add_argument(
+        "--to", required=required, metavar="LANGUAGE", help="translate to English, French, de ..."
+    )
+    add_model_options(parser, model_help)
+
+
+@dataclass(frozen=True)
+class Translation:
+    to: str | None  # a language's code; None: nothing is translated
+    model: str | None  # the chat model that does it; None: the recognizer itself, to English
+
+    @classmethod
+    def of(cls, args: argparse.Namespace) -> Translation:
+        """Raises OptionInvalid for an unknown language, and where nobody could translate to it."""
+        if args.to is None:
+            return cls(None, None)
+        to = parse_language(args.to)
+        if to != "en" and args.model is None:
+            raise OptionInvalid(
+                f"--to {language_name(to)}: a chat model has to translate, and none is named; the recognizer "
+                "itself can do English alone",
+                hint="--model gemma-3n-e2b-it, for example",
+                option="model",
+            )
+        return cls(to, args.model)
+
+    @property
+    def is_gist(self) -> bool:
+        """Whisper's own: words to go by, not to quote."""
+        return self.to is not None and self.model is None
+
+    def open(
+        self, args: argparse.Namespace, choices: SpeechChoices, stack: ExitStack, screen: Screen
+    ) -> Translate:
+        """Load the chat model, within a budget that holds both."""
+        if self.is_gist:
+            screen.faint("translated by the recognizer itself: a gist, not to be relied on")
+        if self.to is None or self.model is None:
+            return Translate(None)
+        from ...speech.memory import plan_speech
+        from ...speech.translation import ChatTranslator
+
+        runtime = stack.enter_context(open_shown(args, self.model, screen, plan_speech(choices.model)))
+        return Translate(ChatTranslator(runtime, self.to, choices.language))
+
+
+class Translate:
+    """What becomes of a stream of events; without a translator, nothing."""
+
+    def __init__(self, translator: ChatTranslator | None) -> None:
+        self._translator = translator
+
+    def __call__(self, stream: SpeechStream, *, partials: bool) -> SpeechStream:
+        """partials: a translation is shown while it is written."""
+        if self._translator is None:
+            return stream
+        from ...speech.translation import translate_events
+
+        return stream.through(partial(translate_events, translator=self._translator, partials=partials))

@@ -1,0 +1,100 @@
+"""Sound files, piece by piece: plain WAV ourselves, all others through PyAV."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ...errors import AudioFormatUnsupported
+from .av_file import NoSound, open_av, reason
+from .block import AudioBlock, mix_to_mono
+from .decoded import BrokenOff, DecodedSound
+from .resampler import Resampler
+from .speech_blocks import BLOCK_MS, SpeechBlocks
+from .wav import plain_wav
+
+_MOST_CHANNELS = 64
+# Coders pad or trim the ends of their last blocks; half a second of speech is missed.
+_MAY_BE_MISSING_S = 0.5
+_HINT = (
+    "wav, flac, mp3, ogg, opus, m4a, mp4, webm and aiff can be read;"
+    " others after: ffmpeg -i IN -ar 16000 -ac 1 OUT.wav"
+)
+
+
+class AudioFile:
+    """A file's sound; can be iterated again and again, and is never held as a whole.
+
+    Of several sound tracks, the first. What cannot be decoded in the middle is skipped: the next
+    block's dropped_samples says how much was lost.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, block_ms: int = BLOCK_MS) -> None:
+        """Reads the header. Raises AudioFormatUnsupported when there is no sound that can be decoded."""
+        self.path = Path(path)
+        self._block_ms = block_ms
+        with self._opened() as sound:
+            self.codec, self.rate_hz, self.channels = sound.codec, sound.rate_hz, sound.channels
+            self.duration_s, self._promised_s = sound.duration_s, sound.promised_s
+        if not 1 <= self.channels <= _MOST_CHANNELS:
+            raise self._error(f"it claims {self.channels} channels; 1 to {_MOST_CHANNELS} can be read")
+        Resampler(self.rate_hz)  # a rate that cannot be resampled is refused now, not while reading
+
+    def __iter__(self) -> Iterator[AudioBlock]:
+        """Raises AudioFormatUnsupported where the sound breaks off, after all that could be read."""
+        blocks = SpeechBlocks(self._block_ms)
+        error: AudioFormatUnsupported | None = None
+        with self._opened() as sound:
+            try:
+                for piece in sound.pieces():
+                    samples = mix_to_mono(piece.frames)
+                    yield from blocks.push(samples, piece.rate_hz, lost_before=piece.lost_before)
+            except BrokenOff as broken:
+                error = self._broken(sound.read_s, str(broken))
+            except AudioFormatUnsupported as raised:
+                error = raised
+        yield from blocks.finish()
+        error = error or self._missing(sound)
+        if error is not None:
+            raise error
+
+    def _missing(self, sound: DecodedSound) -> AudioFormatUnsupported | None:
+        """The error to end with, if the sound is not all there."""
+        if not sound.read_s:
+            damaged = f": all {sound.damaged_packets} pieces are damaged" if sound.damaged_packets else ""
+            return self._error(f"there is no sound in it ({self.codec}){damaged}")
+        if (self._promised_s or 0.0) - sound.read_s > _MAY_BE_MISSING_S:
+            return self._broken(sound.read_s, f"the header promises {self._promised_s:.1f} s of sound")
+        return None
+
+    @contextmanager
+    def _opened(self) -> Iterator[DecodedSound]:
+        try:
+            with self.path.open("rb") as file:
+                wav = plain_wav(file)
+                if wav is not None:
+                    yield wav
+                    return
+                file.seek(0)
+                with open_av(file) as sound:
+                    yield sound
+        except NoSound as found:
+            raise self._error(str(found)) from found
+        except OSError as error:
+            raise AudioFormatUnsupported(
+                f"{self.path} cannot be opened: {reason(error)}", hint="check its name", path=str(self.path)
+            ) from error
+
+    def _broken(self, read_s: float, reason: str) -> AudioFormatUnsupported:
+        return AudioFormatUnsupported(
+            f"{self.path}: only {read_s:.1f} s could be read: {reason}",
+            hint="what was there has been read; copy or download the file again to get the rest",
+            path=str(self.path),
+            read_s=read_s,
+            promised_s=self._promised_s,
+        )
+
+    def _error(self, found: str) -> AudioFormatUnsupported:
+        return AudioFormatUnsupported(f"{self.path}: {found}", hint=_HINT, path=str(self.path))

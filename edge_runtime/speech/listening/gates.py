@@ -1,0 +1,37 @@
+"""Whether a transcript is what somebody said, or what Whisper writes when there is little to hear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ..recognition.recognizer import Recognition, RecognizedWord, StopReason
+
+# Source of the pair and of its values: openai/whisper, whisper/transcribe.py.
+_NO_SPEECH_PROBABILITY, _NO_SPEECH_LOGPROB = 0.6, -1.0
+_WORST_LOGPROB = -1.3  # a mean below it is guessing
+_SHORT_S, _WORST_SHORT_LOGPROB = 0.8, -0.9  # a scrap of sound has to be clearer
+
+
+def is_believable(words: Sequence[RecognizedWord], no_speech_probability: float, sound_s: float) -> bool:
+    """`sound_s`: how much sound there is for these words."""
+    return is_believable_mean(mean_logprob(words), no_speech_probability, sound_s)
+
+
+def is_believable_mean(mean: float, no_speech_probability: float, sound_s: float) -> bool:
+    """`mean`: log-probability of a token."""
+    if no_speech_probability > _NO_SPEECH_PROBABILITY and mean < _NO_SPEECH_LOGPROB:
+        return False
+    return mean >= (_WORST_SHORT_LOGPROB if sound_s < _SHORT_S else _WORST_LOGPROB)
+
+
+def is_runaway(recognition: Recognition) -> bool:
+    """The recognizer's guard stopped it: what it wrote is a loop, or more than can be said."""
+    return recognition.stopped_by is StopReason.GUARD
+
+
+def mean_logprob(words: Sequence[RecognizedWord]) -> float:
+    """Of their tokens; 0 of none."""
+    count = sum(len(word.tokens) for word in words)
+    total = sum(math.log(max(word.probability, 1e-30)) * len(word.tokens) for word in words)
+    return total / count if count else 0.0

@@ -1,0 +1,154 @@
+"""From words to events: positions in the stream, order, and how late each word is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from ..recognition.recognizer import RecognizedWord
+from ..recognition.transcript import EventKind, TranscriptEvent, TranscriptWord
+from .agreement import plain
+from .first_shown import FirstShown
+from .stats import ListenStats
+
+_SEAM_S = 0.3  # a word that ends and one that begins so close to a cut may be one word, heard twice
+
+Timed = tuple[TranscriptWord, ...]
+
+
+class Place(NamedTuple):
+    """Where words belong."""
+
+    start_s: float  # of the segment that their times count from
+    language: str
+    cut: bool = False  # the segment begins where the one before was cut
+
+
+class Teller:
+    """Finals never overlap: a word begins no earlier than the one before it ended."""
+
+    def __init__(self, stats: ListenStats, now_s: Callable[[], float] | None) -> None:
+        """`now_s`: what time it is in the stream; None: it is no live stream, nothing is late."""
+        self._stats, self._now_s = stats, now_s
+        self._utterance = 0
+        self._utterance_open = False  # it has a final
+        self._told_s = 0.0  # where the last final word ended
+        self._last_word = ""
+        self._partial_text = ""
+        self._shown = FirstShown()
+
+    def final(
+        self, words: Sequence[RecognizedWord], place: Place, *, ends: bool = False
+    ) -> list[TranscriptEvent]:
+        """Nothing of it changes any more. Without words: an event only where something has to be ended."""
+        timed = self._timed(words, place)
+        if timed or (ends and self._utterance_open):
+            events = [self._final(timed, place, ends)]
+        else:
+            events = self._partial((), place)
+        if ends:
+            self._end_utterance()
+        return events
+
+    def translation(self, text: str, place: Place, end_s: float, *, ends: bool) -> list[TranscriptEvent]:
+        """A final without words, from place.start_s to end_s."""
+        events: list[TranscriptEvent] = []
+        if text or (ends and self._utterance_open):
+            latency_s = self._now_s() - end_s if self._now_s else None
+            events.append(
+                self._event(
+                    EventKind.FINAL, place.start_s, end_s, text, place, ends=ends, latency_s=latency_s
+                )
+            )
+        self._utterance_open = True
+        if ends:
+            self._end_utterance()
+        return events
+
+    def partial(self, words: Sequence[RecognizedWord], place: Place) -> list[TranscriptEvent]:
+        """What follows the finals for now; nothing where that has been said already."""
+        return self._partial(self._timed(words, place), place)
+
+    def end(self, end_s: float) -> TranscriptEvent:
+        return TranscriptEvent(EventKind.END, 0.0, end_s)
+
+    def _final(self, words: Timed, place: Place, ends: bool) -> TranscriptEvent:
+        latency_s = self._measure(words)
+        if words:
+            self._told_s, self._last_word = words[-1].end_s, plain(words[-1].text)
+        self._partial_text, self._utterance_open = "", True
+        start_s = words[0].start_s if words else self._told_s
+        return self._event(
+            EventKind.FINAL, start_s, self._told_s, _text(words), place, words, ends=ends, latency_s=latency_s
+        )
+
+    def _partial(self, words: Timed, place: Place) -> list[TranscriptEvent]:
+        text = _text(words)
+        if text == self._partial_text:
+            return []
+        self._partial_text = text
+        if self._now_s:
+            self._shown.show((word.text for word in words), self._now_s())
+        start_s, end_s = (words[0].start_s, words[-1].end_s) if words else (self._told_s, self._told_s)
+        return [self._event(EventKind.PARTIAL, start_s, end_s, text, place, words)]
+
+    def _measure(self, words: Timed) -> float | None:
+        """How late the last of them is."""
+        self._stats.words += len(words)
+        if not words or not self._now_s:
+            return None
+        now_s = self._now_s()
+        for word in words:
+            self._stats.commit_latency_s.add(now_s - word.end_s)
+            self._stats.first_display_s.add(self._shown.finish(word.text, now_s) - word.end_s)
+        return now_s - words[-1].end_s
+
+    def _event(
+        self,
+        kind: EventKind,
+        start_s: float,
+        end_s: float,
+        text: str,
+        place: Place,
+        words: Timed = (),
+        *,
+        ends: bool = False,
+        latency_s: float | None = None,
+    ) -> TranscriptEvent:
+        return TranscriptEvent(
+            kind,
+            start_s,
+            end_s,
+            text,
+            language=place.language,
+            words=words,
+            utterance=self._utterance,
+            ends_utterance=ends,
+            commit_latency_s=latency_s,
+        )
+
+    def _end_utterance(self) -> None:
+        self._shown.clear()
+        if self._utterance_open:
+            self._utterance += 1
+        self._utterance_open = False
+
+    def _timed(self, words: Sequence[RecognizedWord], place: Place) -> Timed:
+        if words and place.cut and self._is_repeated(words[0], place):
+            words = words[1:]
+        timed, before_s = [], self._told_s
+        for word in words:
+            start_s = max(before_s, place.start_s + word.start_s)
+            before_s = max(start_s, place.start_s + word.end_s)
+            timed.append(TranscriptWord(word.text, start_s, before_s, word.probability))
+        return tuple(timed)
+
+    def _is_repeated(self, first: RecognizedWord, place: Place) -> bool:
+        """Whether it is the last word before the cut once more, at the same place."""
+        start_s = place.start_s + first.start_s
+        near = start_s - self._told_s < _SEAM_S and abs(start_s - place.start_s) < _SEAM_S
+        return near and bool(self._last_word) and plain(first.text) == self._last_word
+
+
+def _text(words: Timed) -> str:
+    return "".join(word.text for word in words).strip()

@@ -1,0 +1,5 @@
+"""What every recognizer shares: its interface, transcript events, languages.
+
+Plain values; no model and no sound file is opened here.
+Imports `audio` and everything below `speech`.
+"""

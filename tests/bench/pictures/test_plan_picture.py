@@ -1,0 +1,122 @@
+"""`plan --plot`: what is drawn, and that it can be."""
+
+from __future__ import annotations
+
+import importlib.util
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.builders import tiny_llama_gguf
+from support.memory_models import MB, body, header, option
+
+from edge_runtime.backends.llama.dry_run import DryRunSizes
+from edge_runtime.bench.pictures.picture_file import check_picture
+from edge_runtime.bench.pictures.plan_canvas import draw_plan
+from edge_runtime.bench.pictures.plan_picture import Segment, grouped, label_levels, picture_of
+from edge_runtime.bench.plan_check import Found, compare, task_of
+from edge_runtime.cli.main import main
+from edge_runtime.errors import OptionInvalid
+from edge_runtime.memory import Held, plan_memory
+
+MODEL = header("llama", 8, tensors=body(8, 50 * MB), attention__head_count=16)
+Capture = pytest.CaptureFixture[str]
+
+
+def needs_matplotlib() -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        pytest.skip("matplotlib is not installed")
+
+
+def test_small_parts_are_grouped_by_how_they_are_held() -> None:
+    segments = [
+        Segment("big", 900, Held.ANONYMOUS),
+        *(Segment(f"small {n}", 10, Held.ANONYMOUS) for n in range(3)),
+        Segment("alone", 10, Held.FILE),
+        Segment("none", 0, Held.FILE),
+    ]
+    assert grouped(segments, 0.025) == (
+        Segment("big", 900, Held.ANONYMOUS),
+        Segment("3 others", 30, Held.ANONYMOUS),
+        Segment("alone", 10, Held.FILE),
+    )
+
+
+def test_a_picture_shows_every_byte() -> None:
+    plan = plan_memory(MODEL, None, 1000 * MB)
+    picture = picture_of(plan)
+    assert sum(segment.size_bytes for segment in picture.planned) == plan.total_bytes
+    assert picture.title == f"some.gguf in memory: {plan.total_bytes / 1e6:.0f} MB, fits 1.00 GB"
+    assert picture.measured == () and picture.budget_bytes == 1000 * MB
+
+
+def test_what_is_streamed_is_beside_the_bar() -> None:
+    plan = plan_memory(MODEL, None, plan_memory(MODEL).minimum_bytes)
+    picture = picture_of(plan)
+    assert "streamed weights" in [segment.name for segment in picture.flash]
+    assert Held.LOCKED in {segment.held for segment in picture.planned}
+
+
+def test_what_was_measured_is_a_second_bar() -> None:
+    plan = plan_memory(MODEL)
+    found = Found(300 * MB, 200 * MB, 50 * MB, 0, {})
+    picture = picture_of(
+        plan, compare(MODEL, plan, task_of(MODEL, plan, option(), 100), found, DryRunSizes(0, 0, 0))
+    )
+    assert [(segment.name, segment.size_bytes) for segment in picture.measured] == [
+        ("anonymous", 300 * MB),
+        ("locked", 50 * MB),
+        ("file-backed", 150 * MB),
+    ]
+    assert picture.measured_label.startswith("measured\n500 MB\n(116 tokens:\nplan ")
+
+
+@given(st.lists(st.tuples(st.integers(0, 700), st.integers(20, 300)), max_size=12))
+def test_labels_and_leaders_never_cross(places: list[tuple[int, int]]) -> None:
+    places.sort()
+    starts, widths = [float(x) for x, _ in places], [float(w) for _, w in places]
+    levels = label_levels(starts, widths, gap=10)
+    for i, j in combinations(range(len(places)), 2):
+        if starts[j] < starts[i] + widths[i]:  # then j's leader has to end below i's label
+            assert levels[j] < levels[i]
+
+
+@pytest.mark.parametrize("name", ["plan.pdf", "plan", "plan.png.txt"])
+def test_another_ending_is_refused(name: str) -> None:
+    with pytest.raises(OptionInvalid, match=r"does not end in \.png or \.svg"):
+        check_picture(Path(name))
+
+
+def test_a_missing_matplotlib_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
+    assert main(["plan", "some.gguf", "--plot", str(tmp_path / "plan.png")]) == 2
+    assert 'pip install "edge-runtime[plot]"' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["plan.png", "plan.svg"])
+def test_a_file_is_drawn(tmp_path: Path, name: str, capsys: Capture) -> None:
+    needs_matplotlib()
+    model, picture = tmp_path / "tiny.gguf", tmp_path / name
+    model.write_bytes(tiny_llama_gguf())
+    assert main(["plan", str(model), "--budget", "1GB", "--plot", str(picture)]) == 0
+    begin = picture.read_bytes()[:300]
+    assert begin.startswith(b"\x89PNG") if name.endswith("png") else b"<?xml" in begin
+    assert capsys.readouterr().err == ""
+
+
+def test_what_does_not_fit_is_drawn_too(tmp_path: Path) -> None:
+    needs_matplotlib()
+    model, picture = tmp_path / "tiny.gguf", tmp_path / "plan.png"
+    model.write_bytes(tiny_llama_gguf())
+    assert main(["plan", str(model), "--budget", "1MB", "--plot", str(picture)]) == 4
+    assert picture.stat().st_size > 10_000
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    needs_matplotlib()
+    with pytest.raises(OptionInvalid, match="cannot be written"):
+        draw_plan(plan_memory(MODEL), tmp_path / "no" / "plan.png")

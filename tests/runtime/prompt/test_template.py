@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from edge_runtime.errors import ChatTemplateFailed, ContextFull
+from edge_runtime.runtime.prompt.template import ChatTemplate, fit_messages, plain_text
+
+CHATML = (
+    "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\\n' + m['content'] | trim + '<|im_end|>\\n'}}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+HELLO = [{"role": "user", "content": " Hello "}]
+
+
+def test_chatml_renders_as_written() -> None:
+    assert ChatTemplate(CHATML).render(HELLO) == "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n"
+
+
+def test_what_templates_commonly_use_is_there() -> None:
+    source = (
+        "{{ bos_token }}"
+        "{%- for m in messages -%}{%- if loop.first -%}{%- continue -%}{%- endif -%}{%- endfor -%}"
+        "{{ messages[0] | tojson }}{{ strftime_now('%Y') | int > 2000 }}{% generation %}x{% endgeneration %}"
+        "{{ messages[0]['content'].strip().split('l') | join('-') }}{{ 7 % 4 * 2 }}{{ 'a' ~ 1 ~ 'b' }}"
+    )
+    text = ChatTemplate(source, bos_text="<bos>").render(HELLO)
+    assert text == '<bos>{"role": "user", "content": " Hello "}Truexhe--o6a1b'.replace("he--o", "He--o")
+
+
+def test_a_template_that_refuses_says_so_in_its_own_words() -> None:
+    template = ChatTemplate("{{ raise_exception('roles must alternate') }}")
+    with pytest.raises(ChatTemplateFailed, match="roles must alternate"):
+        template.render(HELLO)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ messages.append(1) }}",
+        "{{ 'a' * 10**10 }}",
+        "{{ 'a' * 10000000000 }}",
+        "{{ [1] * 10000000000 }}",
+        "{{ '%10000000000d' % 1 }}",
+        "{{ 'a'.ljust(10000000000) }}",
+        "{{ '{:10000000000}'.format(1) }}",
+        "{{ '{:10000000000}'['format'](1) }}",
+        "{{ '{:10000000000}' | attr('format')(1) }}",
+        "{{ 'a' | center(10000000000) }}",
+        "{{ 'a' | indent(10000000000) }}",
+        "{% set ns = namespace(x='aaaaaaaa') %}"
+        "{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{% set ns = namespace(x='aaaaaaaa') %}"
+        "{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}",
+        "{% set ns = namespace(x='aaaaaaaa') %}"
+        "{% for i in range(9) %}{% set ns.x = ns.x.replace('a', ns.x) %}{% endfor %}",
+        "{% set ns = namespace(x='aaaaaaaa') %}"
+        "{% for i in range(9) %}{% set ns.x = ns.x | replace('a', ns.x) %}{% endfor %}",
+        "{{ messages.nothing.nothing }}",
+        "{{ 1 / 0 }}",
+        "{% include 'file' %}",
+        "{% for i in range(90000) %}{{ messages[0]['content'] }}" + "x" * 100 + "{% endfor %}",
+        "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+    ],
+)
+def test_a_hostile_or_broken_template_ends_in_our_error(source: str) -> None:
+    with pytest.raises(ChatTemplateFailed):
+        ChatTemplate(source).render(HELLO)
+
+
+def test_a_template_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_runtime.runtime.prompt.template._TIME_LIMIT_S", 0.3)
+    loops = "{% for a in range(9999) %}" * 4 + "{% endfor %}" * 4
+    started_s = time.perf_counter()
+    with pytest.raises(ChatTemplateFailed, match=r"0\.3 s"):
+        ChatTemplate(loops).render(HELLO)
+    assert time.perf_counter() - started_s < 10
+    assert ChatTemplate(CHATML).render(HELLO)  # the watchdog has not stayed behind
+
+
+@pytest.mark.parametrize("source", ["{% for %}", "{{ 'open", "{% endfor %}", "x" * 200_001])
+def test_a_template_that_does_not_compile_ends_in_our_error(source: str) -> None:
+    with pytest.raises(ChatTemplateFailed):
+        ChatTemplate(source)
+
+
+def conversation(turns: int, system: str = "") -> list[dict[str, str]]:
+    messages = [{"role": "system", "content": system}] if system else []
+    for turn in range(turns):
+        messages += [{"role": "user", "content": f"u{turn}"}, {"role": "assistant", "content": f"a{turn}"}]
+    return [*messages, {"role": "user", "content": "now"}]
+
+
+def count_messages(messages: Sequence[Mapping[str, Any]]) -> int:
+    return 10 * len(messages)
+
+
+def test_the_oldest_turns_go_and_the_system_prompt_stays() -> None:
+    kept, dropped = fit_messages(conversation(4, "be brief"), count_messages, 60)
+    assert [message["content"] for message in kept] == ["be brief", "u3", "a3", "now"]
+    assert dropped == 3
+
+
+def test_a_conversation_that_grows_keeps_the_same_beginning_for_many_turns() -> None:
+    firsts, sizes = [], []
+    for turns in range(4, 60):
+        kept, _ = fit_messages(conversation(turns, "be brief"), count_messages, 200)
+        firsts.append(kept[1]["content"])
+        sizes.append(count_messages(kept))
+    assert max(sizes) <= 200
+    assert min(sizes[10:]) > 60  # never much less than half
+    grown_tokens = 56 * 20
+    assert len(set(firsts)) <= 1 + grown_tokens // 100  # one change for each half of the room
+
+
+def test_what_fits_is_left_alone() -> None:
+    messages = conversation(2)
+    assert fit_messages(messages, count_messages, 50) == (messages, 0)
+
+
+def test_a_last_message_that_is_too_long_alone_is_refused() -> None:
+    with pytest.raises(ContextFull) as caught:
+        fit_messages(conversation(3, "be brief"), count_messages, 19)
+    assert caught.value.facts == {"prompt_tokens": 20, "context_tokens": 19}
+
+
+def test_a_base_model_sees_the_text_alone() -> None:
+    assert plain_text(conversation(1)) == "u0\na0\nnow"

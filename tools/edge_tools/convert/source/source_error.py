@@ -1,0 +1,19 @@
+"""The errors of a checkpoint that is not as it should be: always with the file, and the tensor or key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_runtime.errors import ConversionError
+
+FETCH_AGAIN = "fetch the file again, and compare its size with the source's"
+
+
+def damaged(path: Path, problem: str, hint: str = FETCH_AGAIN, **facts: object) -> ConversionError:
+    return ConversionError(f"{path.name}: {problem}", hint=hint, path=str(path), **facts)
+
+
+def bad_tensor(path: Path, tensor: str, problem: str, hint: str = FETCH_AGAIN) -> ConversionError:
+    return ConversionError(
+        f"{path.name}: tensor {tensor[:120]!r} {problem}", hint=hint, path=str(path), tensor=tensor[:200]
+    )
