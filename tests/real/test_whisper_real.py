@@ -127,7 +127,7 @@ _MEASURE = """
 import sys
 import numpy as np, soxr
 from pathlib import Path
-from edge_runtime.speech.recognizer import RecognitionOptions
+from edge_runtime.speech.recognition.recognizer import RecognitionOptions
 from edge_runtime.speech.vad import SileroModel
 from edge_runtime.speech.whisper import open_recognizer
 
