@@ -10,11 +10,10 @@ from types import TracebackType
 from typing import Any
 
 from ..catalog.catalog import DEFAULT_SPEECH_MODEL
-from .listening import ListenOptions
+from .listening import ListenOptions, SpeechStream
 from .recognition.transcript import TranscriptEvent
 from .runtime import SpeechRuntime
 from .source import SoundSource
-from .stream import SpeechStream
 
 _MOST_WAITING = 64  # events that nobody has read yet; then the work waits
 

@@ -1,4 +1,4 @@
-"""What a speech model will hold beside a chat model, for a plan of both together."""
+"""The memory of a speech model, for a plan of it together with a chat model."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plan_speech(model: str | os.PathLike[str]) -> tuple[MemoryPart, ...]:
 
 
 def _promised_bytes(name: str, not_found: ModelNotFound) -> int:
-    """Raises `not_found` where no manifest tells either."""
+    """Raises `not_found` where no manifest has it either."""
     try:
         conversion = find_manifest(name).conversion
     except ModelNotFound:

@@ -10,10 +10,9 @@ from types import TracebackType
 from ..catalog.catalog import DEFAULT_SPEECH_MODEL, DEFAULT_VAD_MODEL, find_speech_model, find_vad_model
 from ..device.device import default_threads
 from ..values.progress import Progress
-from .listening import ListenOptions, ListenStats, SimulatedClock, listen, transcribe
+from .listening import ListenOptions, SimulatedClock, SpeechStream, listen, transcribe
 from .recognition.recognizer import Recognizer
 from .source import SoundSource, StoppableSource, open_source
-from .stream import SpeechStream
 from .vad import SileroModel, SpeechModel
 from .whisper import open_recognizer
 
@@ -73,19 +72,16 @@ class SpeechRuntime:
     ) -> SpeechStream:
         """Sound as it comes, such as a Microphone's: partials within a second, finals soon after.
 
-        simulated: take a recording for live sound, as fast as this machine can hear it.
+        simulated: take a recording for live sound, as fast as this machine can process it.
         Raises as transcribe().
         """
-        stats = ListenStats()
-        listening = listen(
+        return listen(
             open_source(source),
             self.recognizer,
             self._make_speech_model(),
             options or ListenOptions(),
-            stats=stats,
             clock=SimulatedClock() if simulated else None,
         )
-        return SpeechStream(listening, listening.stop, stats)
 
     def close(self) -> None:
         self.recognizer.close()

@@ -1,4 +1,4 @@
-"""What a transcript is made from: whatever a caller names becomes a source of sound that can be stopped."""
+"""Sources of sound that can be stopped, from file names, standard input or any AudioSource."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 
 # Model output, titles and file names are untrusted. A terminal obeys control characters:
-# escape sequences move its cursor, set its title, answer on its stdin. The signs that
+# escape sequences move its cursor, set its title, answer on its stdin. The characters that
 # reverse the direction of writing can make text look like another.
 _REMOVED = dict.fromkeys(
     [code for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"]
@@ -29,7 +29,7 @@ def one_line(text: str, columns: int) -> str:
 
 
 def text_columns(text: str) -> int:
-    """How many cells a terminal gives to `text`: East Asian signs and emoji take two, accents none."""
+    """How many cells a terminal gives to `text`: East Asian characters and emoji take two, accents none."""
     return sum(_character_columns(character) for character in text)
 
 

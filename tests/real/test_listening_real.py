@@ -44,7 +44,7 @@ def chosen(speech_clips: list[Clip]) -> list[Clip]:
 def live(
     recognizer: WhisperRecognizer, silero: SileroModel, samples: Samples, language: str | None
 ) -> tuple[list[TranscriptEvent], ListenStats]:
-    """As on a machine that needs no time at all: the same looks in every run."""
+    """As on a machine that needs no time at all: the same passes in every run."""
     stats, clock = ListenStats(), SimulatedClock(lambda: 0.0)
     options = ListenOptions(language=language)
     listening = listen(SoundSource(samples), recognizer, silero, options, stats=stats, clock=clock)

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from ...speech.audio import AudioFile
 from ...speech.captions import TextJoiner
-from ...speech.listening import ListenOptions, ListenStats
+from ...speech.listening import ListenOptions, ListenStats, SpeechStream
 from ...speech.runtime import SpeechRuntime
-from ...speech.stream import SpeechStream
 from ...values.progress import QUIET, Progress
 from .manifest import SpeechClip
 from .result import ClipResult, Heard

@@ -24,8 +24,8 @@ from ..screen.terminal import Screen, control_echo_off
 
 if TYPE_CHECKING:
     from ...speech.audio import AudioSource
+    from ...speech.listening import SpeechStream
     from ...speech.runtime import SpeechRuntime
-    from ...speech.stream import SpeechStream
 
 _ONE_DOCUMENT = (CaptionFormat.SRT, CaptionFormat.VTT)  # two after each other are none
 _PATIENCE_PRESSES = 2  # Ctrl-C: the first finishes what was heard, the second leaves

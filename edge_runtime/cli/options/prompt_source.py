@@ -23,7 +23,7 @@ def read_prompt(argument: str | None) -> str:
     or larger than MOST_PROMPT_BYTES.
     """
     if argument is not None:
-        # Undecodable bytes of the command line are inside `argument` as half surrogates.
+        # Undecodable bytes of the command line are inside `argument` as lone surrogates.
         raw, source = os.fsencode(argument), "the prompt"
     else:
         raw, source = _read_stdin(), "standard input"

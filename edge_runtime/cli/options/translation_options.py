@@ -15,7 +15,7 @@ from .model_options import add_model_options, open_shown
 from .speech_options import SpeechChoices
 
 if TYPE_CHECKING:
-    from ...speech.stream import SpeechStream
+    from ...speech.listening import SpeechStream
     from ...speech.translation import ChatTranslator
 
 

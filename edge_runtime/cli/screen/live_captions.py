@@ -1,4 +1,4 @@
-"""Captions on a terminal, redrawn in place: what is final plainly, what may still change faintly."""
+"""Captions on a terminal, redrawn in place: final words plainly, words that may still change faintly."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .terminal import can_style
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _TO_END = "\x1b[J"  # erase from the cursor to the end of the screen
 
-Sign = tuple[str, bool]  # a character, and whether it is faint
+Character = tuple[str, bool]  # a character, and whether it is faint
 Row = tuple[int, int]  # where it begins and ends in the text
 
 
@@ -59,18 +59,18 @@ class LiveCaptions:
         size = shutil.get_terminal_size()
         columns = max(size.columns - 1, 1)  # in the last one, terminals differ
         settled = [row for line in ended for row in _texts(_plain(line), columns)]
-        signs = _plain(self._final) + [(sign, True) for sign in self._partial]
-        rows = _rows(signs, columns)
+        characters = _plain(self._final) + [(character, True) for character in self._partial]
+        rows = _rows(characters, columns)
         while len(rows) > 1 and rows[1][0] < len(self._final):
             start, end = rows.pop(0)
-            settled.append(_painted(signs[start:end]))
+            settled.append(_painted(characters[start:end]))
             cut = rows[0][0]
-            self._final, signs = self._final[cut:], signs[cut:]
+            self._final, characters = self._final[cut:], characters[cut:]
             rows = [(start - cut, end - cut) for start, end in rows]
         rows = rows[-max(size.lines - 1, 1) :]
-        text = "\n".join(_painted(signs[start:end]) for start, end in rows)
+        text = "\n".join(_painted(characters[start:end]) for start, end in rows)
         self._write("".join(f"{row}\n" for row in settled), text, columns + 1)
-        self._drawn = [_columns(signs[start:end]) for start, end in rows]
+        self._drawn = [_columns(characters[start:end]) for start, end in rows]
 
     def _write(self, settled: str, text: str, terminal_width: int) -> None:
         if settled or text != self._shown:
@@ -87,46 +87,49 @@ def _one_space(text: str, *, after: str) -> str:
     return f" {words}" if after and words else words
 
 
-def _plain(text: str) -> list[Sign]:
-    return [(sign, False) for sign in text]
+def _plain(text: str) -> list[Character]:
+    return [(character, False) for character in text]
 
 
-def _texts(signs: list[Sign], columns: int) -> Iterator[str]:
-    for start, end in _rows(signs, columns):
-        yield _painted(signs[start:end])
+def _texts(characters: list[Character], columns: int) -> Iterator[str]:
+    for start, end in _rows(characters, columns):
+        yield _painted(characters[start:end])
 
 
-def _rows(signs: Sequence[Sign], columns: int) -> list[Row]:
+def _rows(characters: Sequence[Character], columns: int) -> list[Row]:
     """Broken at spaces and beside wide characters; a word that is too long, anywhere."""
     rows: list[Row] = []
     start = width = 0
     break_at = 0  # where the next row would begin
-    for position, (sign, _) in enumerate(signs):
-        cells = text_columns(sign)
-        if sign == " " or cells == 2:
+    for position, (character, _) in enumerate(characters):
+        cells = text_columns(character)
+        if character == " " or cells == 2:
             break_at = position if cells == 2 else position + 1
-        if width + cells > columns and sign != " ":
+        if width + cells > columns and character != " ":
             break_at = break_at if break_at > start else position
-            rows.append((start, _end(signs, start, break_at)))
+            rows.append((start, _end(characters, start, break_at)))
             start = break_at
-            width = _columns(signs[start:position])
+            width = _columns(characters[start:position])
         width += cells
         if cells == 2:
             break_at = position + 1
-    return [*rows, (start, len(signs))]
+    return [*rows, (start, len(characters))]
 
 
-def _end(signs: Sequence[Sign], start: int, end: int) -> int:
+def _end(characters: Sequence[Character], start: int, end: int) -> int:
     """Without the space that the break takes the place of."""
-    while end > start + 1 and signs[end - 1][0] == " ":
+    while end > start + 1 and characters[end - 1][0] == " ":
         end -= 1
     return end
 
 
-def _columns(signs: Sequence[Sign]) -> int:
-    return sum(text_columns(sign) for sign, _ in signs)
+def _columns(characters: Sequence[Character]) -> int:
+    return sum(text_columns(character) for character, _ in characters)
 
 
-def _painted(signs: Sequence[Sign]) -> str:
-    runs = ((faint, "".join(sign for sign, _ in run)) for faint, run in groupby(signs, lambda sign: sign[1]))
+def _painted(characters: Sequence[Character]) -> str:
+    runs = (
+        (faint, "".join(character for character, _ in run))
+        for faint, run in groupby(characters, lambda character: character[1])
+    )
     return "".join(f"{_DIM}{text}{_PLAIN}" if faint else text for faint, text in runs)

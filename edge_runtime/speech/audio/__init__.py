@@ -1,4 +1,4 @@
-"""Where sound comes from: files, raw samples on standard input, microphones.
+"""Sources of sound: files, raw samples on standard input, microphones.
 
 Every source is iterated for blocks of mono sound at 16 kHz, whatever rate and channels it
 has itself. The libraries that read files, resample and record are loaded when first used.

@@ -1,4 +1,4 @@
-"""A piece of sound, and where it lies in its stream."""
+"""A piece of sound with its position in the stream."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the audio thread to the reading thread, without either waiting for the other."""
+"""A ring buffer between the audio thread and the reading thread, without locks."""
 
 from __future__ import annotations
 

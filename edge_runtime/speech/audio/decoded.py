@@ -1,4 +1,4 @@
-"""A sound file that is being read, whoever decodes it."""
+"""The interface of a sound file that is being decoded."""
 
 from __future__ import annotations
 

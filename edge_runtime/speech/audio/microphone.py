@@ -119,7 +119,7 @@ class Microphone:
             self._wake.put(None)
 
     def _stuttered_frames(self, stamp_s: float) -> int:
-        """What the device lost, by its clock; 1 where that tells nothing: its flag is true all the same."""
+        """What the device lost, by its clock; 1 where that is unknown, as its flag is true all the same."""
         late_s = stamp_s - self._next_stamp_s
         believable = self._next_stamp_s > 0 and 0 < late_s < _LONGEST_STUTTER_S
         return max(1, round(late_s * self.rate_hz)) if believable else 1

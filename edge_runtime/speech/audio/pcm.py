@@ -16,7 +16,7 @@ from .speech_blocks import BLOCK_MS, SpeechBlocks
 
 _READ_BYTES = 65_536
 _MOST_CHANNELS = 64
-# Someone sent a file, not samples: its header would be heard as a click, and at a wrong rate.
+# Someone sent a file, not samples: its header would sound like a click, and at a wrong rate.
 _FILE_MARKS = {b"RIFF": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3\x03": "MP3", b"ID3\x04": "MP3"}
 
 

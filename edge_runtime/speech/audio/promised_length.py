@@ -1,4 +1,4 @@
-"""How long a sound file says it is: only then can one tell that its end is missing."""
+"""The length that a sound file claims, which shows when its end is missing."""
 
 from __future__ import annotations
 

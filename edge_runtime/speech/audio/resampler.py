@@ -1,4 +1,4 @@
-"""From the rate a source has to the rate that speech models want, as a stream."""
+"""Streaming resampling from a source's rate to that of speech models."""
 
 from __future__ import annotations
 

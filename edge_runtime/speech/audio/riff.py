@@ -1,4 +1,4 @@
-"""The chunks of a WAV file: what it holds, and how long it says it is.
+"""The chunks of a WAV file: its contents and the length it claims.
 
 Source: Multimedia Programming Interface and Data Specifications 1.0, Microsoft and IBM, 1991.
 """

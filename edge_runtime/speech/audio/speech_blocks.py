@@ -1,4 +1,4 @@
-"""What every source ends in: blocks of one length, at 16 kHz, whose positions keep real time."""
+"""Blocks of one length at 16 kHz whose positions keep real time, the last step of every source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class SpeechBlocks:
         self._ready: list[Samples] = []
         self._ready_samples = 0
         self._position = 0  # of the first ready sample
-        self._dropped_samples = 0  # to be told with the next block
+        self._dropped_samples = 0  # to be reported with the next block
 
     def push(self, samples: Samples, rate_hz: int, *, lost_before: int = 0) -> list[AudioBlock]:
         """(n,) in [-1, 1] at rate_hz, with lost_before samples at that rate missing before it.

@@ -1,4 +1,4 @@
-"""Where decoded sound belongs: what time stamps say, where they can be believed."""
+"""Positions of decoded sound, from its time stamps where those are plausible."""
 
 from __future__ import annotations
 

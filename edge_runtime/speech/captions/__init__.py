@@ -1,4 +1,4 @@
-"""Transcripts as people and programs want them: text, SRT, WebVTT, JSON lines; several at once.
+"""Transcript formats: text, SRT, WebVTT, JSON lines; several at once.
 
 with CaptionFiles({Path("talk.srt"): make_writer(CaptionFormat.SRT)}) as files:
     for event in events:

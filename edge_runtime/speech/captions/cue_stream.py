@@ -1,4 +1,4 @@
-"""Words become cues: broken at pauses and where sentences end, even in length, one after the other."""
+"""Subtitles from a stream of words: broken at pauses and ends of sentences, even in length."""
 
 from __future__ import annotations
 
@@ -121,5 +121,5 @@ def _end_cost(last: TranscriptWord, following: TranscriptWord) -> float:
     return _BREATH if following.start_s - last.end_s >= _BREATH_S else 1.0
 
 
-def _ends_with(word: TranscriptWord, signs: str) -> bool:
-    return word.text.rstrip("\"')»”").endswith(tuple(signs))
+def _ends_with(word: TranscriptWord, characters: str) -> bool:
+    return word.text.rstrip("\"')»”").endswith(tuple(characters))

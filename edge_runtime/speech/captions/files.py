@@ -1,4 +1,4 @@
-"""Transcript files that grow as people speak: what is final is on disk at once."""
+"""Transcript files that grow during speech: final words are on disk at once."""
 
 from __future__ import annotations
 

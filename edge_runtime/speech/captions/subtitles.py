@@ -1,4 +1,4 @@
-"""SubRip and WebVTT."""
+"""Subtitle files: SubRip and WebVTT."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .timestamps import srt_time, vtt_time
 
 
 class SrtWriter:
-    """SRT has no escapes: players take `<i>` for a tag, so that the signs look alike but are others."""
+    """SRT has no escapes: players take `<i>` for a tag. Such characters become others that look alike."""
 
     head = ""
 

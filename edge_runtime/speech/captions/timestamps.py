@@ -1,4 +1,4 @@
-"""Times as subtitle files write them."""
+"""Time stamps of subtitle files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which words of a guess can be believed: those that the guess before it had as well.
+"""Stable words of a growing transcript: those that two guesses in a row agree on.
 
 LocalAgreement-2. Source: Liu, Spanakis and Niehues, Low-Latency Sequence-to-Sequence Speech
 Recognition and Translation by Partial Hypothesis Selection, 2020.
@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from ..recognition.recognizer import RecognizedWord
 
-_LOOKS = 2
-# So much sound after a word, and another look seldom changes it; where looks go on changing what
-# follows, nobody should have to wait for them.
+_PASSES = 2
+# With so much sound after a word, another pass seldom changes it; where passes go on changing what
+# follows, a word need not wait for them.
 _SETTLED_S = 2.5
 
 
@@ -27,29 +27,29 @@ class Guess(NamedTuple):
     """Words that may still change."""
 
     words: tuple[RecognizedWord, ...] = ()
-    looks: tuple[int, ...] = ()  # for each word, how many looks in a row have had it and those before it
+    passes: tuple[int, ...] = ()  # for each word, how many passes in a row had it and those before it
 
 
 def compare(before: Guess, now: tuple[RecognizedWord, ...]) -> Guess:
-    """`now` with its looks: one more for as many words at its start as those of `before`."""
+    """`now` with its passes: one more for as many words at its start as those of `before`."""
     same = [plain(old.text) == plain(new.text) for old, new in zip(before.words, now, strict=False)]
     agreed = (*same, False).index(False)
-    return Guess(now, (*(count + 1 for count in before.looks[:agreed]), *(1 for _ in now[agreed:])))
+    return Guess(now, (*(count + 1 for count in before.passes[:agreed]), *(1 for _ in now[agreed:])))
 
 
-def certain_words(guess: Guess, heard_s: float) -> int:
-    """How many words at its start will not change any more; `heard_s`: how long the sound is by now.
+def certain_words(guess: Guess, sound_s: float) -> int:
+    """How many words at its start will not change any more; `sound_s`: the length of the sound so far.
 
-    The last word never counts: it may be the beginning of a longer one, and whether a full stop
-    follows it, only the next word tells.
+    The last word never counts: it may be the beginning of a longer one, and only the
+    next word shows whether a full stop follows it.
     """
-    pairs = zip(guess.words[:-1], guess.looks, strict=False)
-    certain = (looks >= _LOOKS or word.end_s <= heard_s - _SETTLED_S for word, looks in pairs)
+    pairs = zip(guess.words[:-1], guess.passes, strict=False)
+    certain = (passes >= _PASSES or word.end_s <= sound_s - _SETTLED_S for word, passes in pairs)
     return (*certain, False).index(False)
 
 
 def follow(words: Sequence[RecognizedWord], given: Sequence[RecognizedWord]) -> tuple[RecognizedWord, ...]:
-    """What comes after the words that were given as prefix.
+    """The words after those that were given as prefix.
 
     Where a given word goes on ("inter", "international"), the rest is a word of its own, without a
     space; punctuation alone is left out, as it would stand behind what has been said already.

@@ -1,4 +1,4 @@
-"""What time it is in a stream: the position of the sound that is being spoken now."""
+"""Stream clocks: the position in the stream of the sound that is being spoken now."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 
 class SimulatedClock:
-    """For sound that is heard as if it were live: the time of the sound, where one waits for it, plus
-    what the work in between has really taken."""
+    """For recordings that are processed as live sound: the time of the sound, where one waits for it,
+    plus the time that the work in between has really taken.
+    """
 
     def __init__(self, timer: Callable[[], float] = time.perf_counter) -> None:
         """`timer`: seconds; time.process_time leaves out what other programs take."""
@@ -24,7 +25,7 @@ class SimulatedClock:
 
 
 class ArrivalClock:
-    """For live sound: the block that came with the least delay tells where the stream is."""
+    """For live sound: the position follows from the block that came with the least delay."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._timer = timer

@@ -1,4 +1,4 @@
-"""The policy: when to look at what is being said, and what to tell of it."""
+"""Live recognition policy: when to run the recognizer on growing speech, and which words to publish."""
 
 from __future__ import annotations
 
@@ -8,19 +8,39 @@ from ..audio import SPEECH_RATE_HZ, AudioBlock
 from ..recognition.recognizer import Recognizer
 from ..recognition.transcript import TranscriptEvent
 from ..vad import EndReason, OpenSegment, SpeechDetector, SpeechEnded, SpeechEvent, SpeechStarted
+from .event_writer import EventWriter, Place
+from .gates import translate
 from .language import LanguageChoice
 from .options import ListenOptions
-from .pace import Pace
 from .segment_text import Carried, SegmentText
 from .stats import ListenStats
-from .teller import Place, Teller
-from .translating import translate
 
-_END_S = 0.2  # of quiet after a word: then all of it has been heard
+_END_S = 0.2  # of quiet after a word: then all of it has been recorded
+_SHARE = 0.8  # of the time that recognition passes may take
+_FORGET_AFTER_S = 30.0  # a machine that was too slow may have been busy with something else
+
+
+class Pace:
+    """How much new sound each pass over a growing utterance waits for, given what passes cost."""
+
+    def __init__(self, step_s: float, longest_step_s: float) -> None:
+        self._step_s, self._longest_step_s = step_s, longest_step_s
+        self._cost_s = 0.0  # of the last pass
+        self._ended_s = 0.0  # when it ended
+
+    def note_pass(self, cost_s: float, now_s: float) -> None:
+        self._cost_s, self._ended_s = cost_s, now_s
+
+    def step_s(self, now_s: float) -> float | None:
+        """Seconds of new sound before the next pass; None: passes take too long, make none."""
+        step_s = max(self._step_s, self._cost_s / _SHARE)
+        if step_s <= self._longest_step_s:
+            return step_s
+        return self._longest_step_s if now_s - self._ended_s > _FORGET_AFTER_S else None
 
 
 class Follower:
-    """Hears block after block; what is between two pauses is an utterance."""
+    """Processes block after block; the speech between two pauses is an utterance."""
 
     def __init__(
         self,
@@ -33,30 +53,30 @@ class Follower:
         self._recognizer, self._detector, self._options = recognizer, detector, options
         self._stats, self._now_s = stats, now_s
         self._language = LanguageChoice(options.language)
-        self._teller = Teller(stats, now_s)
+        self._writer = EventWriter(stats, now_s)
         self._pace = Pace(options.step_s, options.longest_step_s)
         self._carried: Carried | None = None  # the segment before ended in the middle of speech,
         self._cut_sample = 0  # here
         self._text = self._fresh()
 
-    def hear(self, block: AudioBlock, *, behind: bool) -> Iterator[TranscriptEvent]:
-        """`behind`: more sound has come already, so that this is no time for partials."""
+    def process(self, block: AudioBlock, *, behind: bool) -> Iterator[TranscriptEvent]:
+        """`behind`: newer sound is waiting, so partials are skipped."""
         self._note(block)
         for event in self._detector.push(block):
             yield from self._react(event)
         if not self._options.translate:
-            yield from self._look(behind)
+            yield from self._process_open(behind)
         elif self._detector.open_segment is None:
             yield from self._end_at_cut()
 
     def finish(self) -> Iterator[TranscriptEvent]:
-        """The sound is over."""
+        """The sound has ended: the remaining events."""
         for event in self._detector.finish():
             yield from self._react(event)
         yield from self._end_at_cut()
 
     def end(self) -> TranscriptEvent:
-        return self._teller.end(self._detector.end_sample / SPEECH_RATE_HZ)
+        return self._writer.end(self._detector.end_sample / SPEECH_RATE_HZ)
 
     def _note(self, block: AudioBlock) -> None:
         self._stats.heard_s += len(block.samples) / SPEECH_RATE_HZ
@@ -78,17 +98,17 @@ class Follower:
 
     def _end(self, event: SpeechEnded) -> Iterator[TranscriptEvent]:
         words = self._text.finish(event.samples)
-        yield from self._teller.final(words, self._place(event.start_sample), ends=True)
+        yield from self._writer.final(words, self._place(event.start_sample), ends=True)
         self._carried = None
 
     def _end_cut(self, event: SpeechEnded) -> Iterator[TranscriptEvent]:
         words, carried = self._text.cut(event.samples)
-        yield from self._teller.final(words, self._place(event.start_sample))
+        yield from self._writer.final(words, self._place(event.start_sample))
         self._carried, self._cut_sample = carried, event.end_sample
         self._text = self._fresh()
 
-    def _look(self, behind: bool) -> Iterator[TranscriptEvent]:
-        """Recognize the utterance as far as it goes, if it is time to."""
+    def _process_open(self, behind: bool) -> Iterator[TranscriptEvent]:
+        """Recognize the utterance so far, if a pass is due."""
         segment = self._detector.open_segment
         if segment is None:
             yield from self._end_at_cut()
@@ -96,16 +116,16 @@ class Follower:
             if behind:
                 self._stats.partials_skipped += 1
             else:
-                yield from self._tell(segment)
+                yield from self._run_pass(segment)
 
-    def _tell(self, segment: OpenSegment) -> Iterator[TranscriptEvent]:
+    def _run_pass(self, segment: OpenSegment) -> Iterator[TranscriptEvent]:
         start_s = self._now_s()
-        certain = self._text.look(segment.samples)
-        self._pace.looked(self._now_s() - start_s, self._now_s())
+        certain = self._text.run_pass(segment.samples)
+        self._pace.note_pass(self._now_s() - start_s, self._now_s())
         place = self._place(segment.start_sample)
         if certain:
-            yield from self._teller.final(certain, place)
-        yield from self._teller.partial(self._text.shown, place)
+            yield from self._writer.final(certain, place)
+        yield from self._writer.partial(self._text.shown, place)
 
     def _is_due(self, segment: OpenSegment) -> bool:
         step_s = self._pace.step_s(self._now_s())
@@ -113,19 +133,19 @@ class Follower:
             return False
         length, quiet = len(segment.samples), segment.quiet_samples
         if quiet >= self._options.pause_s * SPEECH_RATE_HZ:
-            return not self._text.has_heard(length - quiet + round(_END_S * SPEECH_RATE_HZ))
-        fresh_s = (length - self._text.heard_samples) / SPEECH_RATE_HZ
-        return fresh_s >= step_s and not quiet  # a pause that begins is about to tell more
+            return not self._text.has_processed(length - quiet + round(_END_S * SPEECH_RATE_HZ))
+        fresh_s = (length - self._text.processed_samples) / SPEECH_RATE_HZ
+        return fresh_s >= step_s and not quiet  # a pause that begins will show more
 
     def _end_at_cut(self) -> Iterator[TranscriptEvent]:
-        """Nobody goes on speaking where an utterance was cut: it is over."""
+        """End an utterance that was cut, as no speech followed the cut."""
         if self._carried is None:
             return
         place = self._place(self._cut_sample)
         if self._options.translate:
-            yield from self._teller.translation("", place, self._cut_sample / SPEECH_RATE_HZ, ends=True)
+            yield from self._writer.translation("", place, self._cut_sample / SPEECH_RATE_HZ, ends=True)
         else:
-            yield from self._teller.final(self._carried.guess.words, place, ends=True)
+            yield from self._writer.final(self._carried.guess.words, place, ends=True)
         self._carried = None
 
     def _translate(self, event: SpeechEnded) -> Iterator[TranscriptEvent]:
@@ -134,7 +154,7 @@ class Follower:
         text = translate(self._recognizer, self._language, event.samples)
         self._stats.decodes += 1
         place = self._place(event.start_sample)
-        yield from self._teller.translation(text, place, event.end_sample / SPEECH_RATE_HZ, ends=ends)
+        yield from self._writer.translation(text, place, event.end_sample / SPEECH_RATE_HZ, ends=ends)
 
     def _fresh(self) -> SegmentText:
         return SegmentText(self._recognizer, self._language, self._stats, self._carried)

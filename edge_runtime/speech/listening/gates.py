@@ -1,11 +1,19 @@
-"""Whether a transcript is what somebody said, or what Whisper writes when there is little to hear."""
+"""Plausibility checks: transcripts of speech, as against what Whisper makes up from noise or silence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from ..recognition.recognizer import Recognition, RecognizedWord, StopReason
+from ..audio import SPEECH_RATE_HZ, Samples
+from ..recognition.recognizer import (
+    Recognition,
+    RecognitionOptions,
+    RecognizedWord,
+    Recognizer,
+    StopReason,
+)
+from .language import LanguageChoice
 
 # Source of the pair and of its values: openai/whisper, whisper/transcribe.py.
 _NO_SPEECH_PROBABILITY, _NO_SPEECH_LOGPROB = 0.6, -1.0
@@ -35,3 +43,13 @@ def mean_logprob(words: Sequence[RecognizedWord]) -> float:
     count = sum(len(word.tokens) for word in words)
     total = sum(math.log(max(word.probability, 1e-30)) * len(word.tokens) for word in words)
     return total / count if count else 0.0
+
+
+def translate(recognizer: Recognizer, language: LanguageChoice, samples: Samples) -> str:
+    """(n,) -> an English translation by Whisper itself; "" where the result is not plausible."""
+    options = RecognitionOptions(language=language.code, translate=True)
+    found = recognizer.recognize(samples, options)
+    length_s = len(samples) / SPEECH_RATE_HZ
+    language.update(found, length_s)
+    believable = is_believable_mean(found.mean_logprob, found.no_speech_probability, length_s)
+    return found.text if believable else ""

@@ -1,4 +1,4 @@
-"""Where the sound waits until somebody has time to hear it."""
+"""Queues of sound that waits to be processed: live, or simulated from a recording."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from typing import Protocol
 from ..audio import SPEECH_RATE_HZ, AudioBlock, AudioSource
 from .clock import ArrivalClock, SimulatedClock
 
-_DRAIN_S, _LET_GO_S = 3.0, 0.2  # what a source may take to give the rest when told to stop; to notice the end
+_DRAIN_S, _LET_GO_S = (
+    3.0,
+    0.2,
+)  # what a source may take to give the rest when it is stopped; to notice the end
 
 
 class Inbox(Protocol):
     error: Exception | None  # that ended the source
 
     def take(self) -> AudioBlock | None:
-        """The next block, waiting for it; None when the sound is over."""
+        """The next block, waiting for it; None when the sound has ended."""
 
     @property
     def caught_up(self) -> bool:
@@ -45,7 +48,7 @@ class SimulatedInbox:
 
     def take(self) -> AudioBlock | None:
         """See Inbox."""
-        self._look()
+        self._fetch()
         block = self._next
         if block is None or (self._stopped and _end_s(block) > self._clock.now_s()):
             return None
@@ -56,7 +59,7 @@ class SimulatedInbox:
     @property
     def caught_up(self) -> bool:
         """See Inbox."""
-        self._look()
+        self._fetch()
         return self._next is None or _end_s(self._next) > self._clock.now_s()
 
     def now_s(self) -> float:
@@ -71,11 +74,11 @@ class SimulatedInbox:
         """See Inbox."""
         self._blocks = self._next = None
 
-    def _look(self) -> None:
+    def _fetch(self) -> None:
         if self._next is None and self._blocks is not None:
             try:
                 self._next = next(self._blocks, None)
-            except Exception as error:  # noqa: BLE001 - raised once all that was heard is told
+            except Exception as error:  # noqa: BLE001 - raised after the events of all sound before it
                 self.error = error
             if self._next is None:
                 self._blocks = None
@@ -98,7 +101,7 @@ class LiveInbox:
         self._most_waiting = round(backlog_s * SPEECH_RATE_HZ)
         self._put_samples = self._taken_samples = 0  # each changed by one thread only
         self._room = threading.Event()
-        self._over = self._stopped = self._source_told = False
+        self._over = self._stopped = self._source_stopped = False
         self._thread = threading.Thread(target=self._read, name="edge-runtime-listen", daemon=True)
         self._thread.start()
 
@@ -109,8 +112,8 @@ class LiveInbox:
                 return self._pop()
             if self._over and not self._blocks:
                 return None
-            if self._stopped and not self._source_told:
-                self._tell_source()
+            if self._stopped and not self._source_stopped:
+                self._stop_source()
             elif self._stopped and not self._wait(_DRAIN_S):
                 return None  # it does not react: a pipe that nobody writes to
             elif not self._stopped:
@@ -135,7 +138,7 @@ class LiveInbox:
         self._stopped = self._over = True
         self._room.set()
         self._wake.put(None)
-        self._tell_source()
+        self._stop_source()
         # Where it waits for a pipe, nothing can wake it: it ends with the process.
         self._thread.join(timeout=_DRAIN_S if hasattr(self._source, "stop") else _LET_GO_S)
         self._blocks.clear()
@@ -153,11 +156,11 @@ class LiveInbox:
             return False
         return True
 
-    def _tell_source(self) -> None:
+    def _stop_source(self) -> None:
         """A source that can be stopped still gives what it holds; from any other nothing more is taken."""
-        if self._source_told:
+        if self._source_stopped:
             return
-        self._source_told = True
+        self._source_stopped = True
         stop = getattr(self._source, "stop", None)
         if stop is None:
             self._over = True

@@ -1,4 +1,4 @@
-"""Which language is spoken: heard once, and kept unless the evidence against it is good."""
+"""The language of a stream: detected once, and kept unless the evidence against it is good."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _OTHER_PROBABILITY = 0.9
 class LanguageChoice:
     def __init__(self, given: str | None) -> None:
         self.code = given  # None: not known yet
-        self.latest = given or ""  # what it seemed to be last
+        self.latest = given or ""  # of the last recognition
         self._fixed = given is not None
 
     @property
     def settled(self) -> bool:
         return self.code is not None
 
-    def heard(self, recognition: Recognition, duration_s: float) -> None:
+    def update(self, recognition: Recognition, duration_s: float) -> None:
         """A piece was recognized; without a language being given, if none is settled."""
         self.latest = recognition.language
         if self.settled:

@@ -1,4 +1,4 @@
-"""What a listener may choose, and the limits it works within."""
+"""Options of live listening and transcription."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ..vad import SegmentOptions
 
 
 def _short_segments() -> SegmentOptions:
-    """Of one piece each look hears everything again. Over 253 s in five languages pieces of at most 10 s
-    cost a tenth less than the usual 14 s, with as many errors (73 and 75 of 609 words).
+    """Each pass processes the whole segment again. Over 253 s in five languages segments of at most
+    10 s cost a tenth less than the usual 14 s, with as many errors (73 and 75 of 609 words).
     """
     return SegmentOptions(longest_segment_s=10.0, pauses_s=((0.0, 0.5), (6.0, 0.25), (8.0, 0.12)))
 
@@ -23,9 +23,9 @@ class ListenOptions:
 
     language: str | None = None  # a code such as "en"; None: detected once, and kept
     translate: bool = False  # to English, whole utterances only: no partials then
-    step_s: float = 1.0  # new sound between two looks at an utterance that goes on
+    step_s: float = 1.0  # new sound between two passes over an utterance that goes on
     longest_step_s: float = 4.0  # what a slow machine may make of it; slower still, partials are left out
-    pause_s: float = 0.2  # of quiet: the utterance may be over, time for a look
+    pause_s: float = 0.2  # of quiet: the utterance may be over, time for a pass
     backlog_s: float = 120.0  # sound that may wait, in real time; a microphone has a ring of its own as well
     segments: SegmentOptions = field(default_factory=_short_segments)
 

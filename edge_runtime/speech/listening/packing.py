@@ -1,4 +1,4 @@
-"""Many short segments in one piece of sound: a recognizer costs as much for two seconds as for ten."""
+"""Packing of short segments into one piece of sound: a recognizer costs as much for 2 s as for 10 s."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the words of one segment while it grows."""
+"""The words of one speech segment while it grows, as recognition passes confirm them."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from .stats import ListenStats
 
 Words = tuple[RecognizedWord, ...]
 
-# A look that heard so much of the quiet after the last word need not be repeated at the end.
-_HEARD_ENOUGH_S = 0.1
-# Most of a look's cost is the encoder's, by the length it hears. Over 111 s in five languages, looks of at
-# least 7 s had the errors of looks of 8 s (29 of 244 words), for a seventeenth less of its time.
-_LOOK = RecognitionOptions(words=True, second_try=False, least_context_s=7.0)
-_LAST_LOOK = RecognitionOptions(words=True)
+# A pass that covered so much of the quiet after the last word need not be repeated at the end.
+_COVERED_ENOUGH_S = 0.1
+# Most of a pass's cost is the encoder's, by the length it takes. Over 111 s in five languages, passes of at
+# least 7 s had the errors of passes of 8 s (29 of 244 words), for a seventeenth less of its time.
+_PASS = RecognitionOptions(words=True, second_try=False, least_context_s=7.0)
+_LAST_PASS = RecognitionOptions(words=True)
 _NOTHING, _SILENCE = Guess(), np.zeros(0, np.float32)
 _TOUCHES_S = 0.1  # nearer to the end of the sound, a word may be cut off: times are not exact
 _LONGEST_LEAD_S = 2.0
-# Speech behind the last word that is heard once more, alone. Who says a sentence twice is written down once:
+# Speech after the last word that is recognized once more, alone. A sentence said twice is written once:
 # with the first as prefix, Whisper takes the second for the same one and ends.
 _LEFT_OUT_S = 1.5
 
 
 class Carried(NamedTuple):
-    """What the part after a cut takes over. Times count from the start of `lead`."""
+    """State that the segment after a cut takes over. Times count from the start of `lead`."""
 
-    told: Words = ()  # words that are certain, and whose sound goes on after the cut
+    final: Words = ()  # words that are certain, and whose sound goes on after the cut
     guess: Guess = _NOTHING  # what is thought to follow them
-    lead: Samples = _SILENCE  # (n,) sound before the cut whose words are not told
+    lead: Samples = _SILENCE  # (n,) sound before the cut whose words are not final
 
 
 class SegmentText:
@@ -49,9 +49,9 @@ class SegmentText:
         carried: Carried | None = None,
     ) -> None:
         """`carried`: from a segment that was cut where this one begins."""
-        self.told, self.guess, self._lead = carried or Carried()
-        self.heard_samples = 0  # of the segment, by the last look
-        self._sound = True  # the last look did not run away
+        self.final, self.guess, self._lead = carried or Carried()
+        self.processed_samples = 0  # of the segment, by the last pass
+        self._plausible = True  # the last pass did not run away
         self._recognizer, self._language, self._stats = recognizer, language, stats
         self._no_speech_probability = 0.0
 
@@ -60,41 +60,41 @@ class SegmentText:
         """How long before the segment's start times begin to count."""
         return len(self._lead) / SPEECH_RATE_HZ
 
-    def look(self, samples: Samples) -> Words:
+    def run_pass(self, samples: Samples) -> Words:
         """Recognize the segment as far as it goes, (n,): the words that have become certain."""
-        recognition = self._recognize(samples, _LOOK)
-        self.heard_samples, self._sound = len(samples), not is_runaway(recognition)
-        if not self._sound:
+        recognition = self._recognize(samples, _PASS)
+        self.processed_samples, self._plausible = len(samples), not is_runaway(recognition)
+        if not self._plausible:
             return ()
-        heard_s = self.lead_s + len(samples) / SPEECH_RATE_HZ
-        self.guess = compare(self.guess, follow(recognition.words, self.told))
-        trusted = self._language.settled and bool(self._credible(heard_s))
-        count = certain_words(self.guess, heard_s) if trusted else 0
+        sound_s = self.lead_s + len(samples) / SPEECH_RATE_HZ
+        self.guess = compare(self.guess, follow(recognition.words, self.final))
+        trusted = self._language.settled and bool(self._credible(sound_s))
+        count = certain_words(self.guess, sound_s) if trusted else 0
         certain, self.guess = (
             self.guess.words[:count],
-            Guess(self.guess.words[count:], self.guess.looks[count:]),
+            Guess(self.guess.words[count:], self.guess.passes[count:]),
         )
-        self.told += certain
+        self.final += certain
         return certain
 
-    def has_heard(self, end_sample: int) -> bool:
-        """Whether the last look went so far that another one would tell the same."""
-        return self.heard_samples >= end_sample - _HEARD_ENOUGH_S * SPEECH_RATE_HZ
+    def has_processed(self, end_sample: int) -> bool:
+        """Whether the last pass went so far that another one would find the same."""
+        return self.processed_samples >= end_sample - _COVERED_ENOUGH_S * SPEECH_RATE_HZ
 
     @property
     def shown(self) -> Words:
         """The guess, as far as it is worth showing."""
-        return self._credible(self.lead_s + self.heard_samples / SPEECH_RATE_HZ)
+        return self._credible(self.lead_s + self.processed_samples / SPEECH_RATE_HZ)
 
     def finish(self, samples: Samples) -> Words:
         """The segment is over, (n,): the words that were not certain yet."""
-        if not self._sound or not self.has_heard(len(samples)):
-            self._look_last(samples)
-        if not self.told and self._language.reconsider(
+        if not self._plausible or not self.has_processed(len(samples)):
+            self._run_last_pass(samples)
+        if not self.final and self._language.reconsider(
             self._recognizer, samples, mean_logprob(self.guess.words)
         ):
             self.guess = _NOTHING
-            self._look_last(samples)
+            self._run_last_pass(samples)
         words = self._believed(self.lead_s + len(samples) / SPEECH_RATE_HZ)
         return words + self._left_out(samples, words, _LEFT_OUT_S)
 
@@ -102,47 +102,47 @@ class SegmentText:
         """The segment ends here, (n,), in the middle of speech: what is certain now, and the rest.
 
         A word belongs to the side on which its middle lies. Where nothing beyond the cut has been
-        heard, the last word may be half a word: it waits for the sound that follows.
+        processed, the last word may be half a word: it waits for the sound that follows.
         """
         end_s = self.lead_s + len(samples) / SPEECH_RATE_HZ
         last_s = end_s
-        if not self._sound or self.heard_samples < len(samples):
-            self._look_last(samples)
+        if not self._plausible or self.processed_samples < len(samples):
+            self._run_last_pass(samples)
             last_s -= _TOUCHES_S
         rest = [n for n, word in enumerate(self.guess.words) if _is_beyond(word, end_s, last_s)]
         count = min(rest, default=len(self.guess.words))
-        later = Guess(self.guess.words[count:], self.guess.looks[count:])
+        later = Guess(self.guess.words[count:], self.guess.passes[count:])
         self.guess = Guess(self.guess.words[:count])
         words = self._believed(end_s)
-        if not later.words:  # the next segment hears no more than the lead
+        if not later.words:  # the next segment gets no more than the lead
             left_out = self._left_out(samples, words, _LONGEST_LEAD_S)
             words += tuple(word for word in left_out if word.end_s <= end_s - _TOUCHES_S)
-        return words, self._carry(self.told + words, later, samples)
+        return words, self._carry(self.final + words, later, samples)
 
-    def _carry(self, told: Words, guess: Guess, samples: Samples) -> Carried:
-        heard = np.concatenate((self._lead, samples))
-        end_s = len(heard) / SPEECH_RATE_HZ
-        again = tuple(word for word in told if word.end_s > end_s + _TOUCHES_S)
-        seam_s = end_s if again else max(told[-1].end_s if told else 0.0, end_s - _LONGEST_LEAD_S)
-        lead = heard[round(min(seam_s, end_s) * SPEECH_RATE_HZ) :].copy()
+    def _carry(self, final: Words, guess: Guess, samples: Samples) -> Carried:
+        sound = np.concatenate((self._lead, samples))
+        end_s = len(sound) / SPEECH_RATE_HZ
+        again = tuple(word for word in final if word.end_s > end_s + _TOUCHES_S)
+        seam_s = end_s if again else max(final[-1].end_s if final else 0.0, end_s - _LONGEST_LEAD_S)
+        lead = sound[round(min(seam_s, end_s) * SPEECH_RATE_HZ) :].copy()
         shift_s = len(lead) / SPEECH_RATE_HZ - end_s
-        return Carried(_moved(again, shift_s), Guess(_moved(guess.words, shift_s), guess.looks), lead)
+        return Carried(_moved(again, shift_s), Guess(_moved(guess.words, shift_s), guess.passes), lead)
 
-    def _look_last(self, samples: Samples) -> None:
-        recognition = self._recognize(samples, _LAST_LOOK)
-        self.guess = Guess(follow(recognition.words, self.told))
+    def _run_last_pass(self, samples: Samples) -> None:
+        recognition = self._recognize(samples, _LAST_PASS)
+        self.guess = Guess(follow(recognition.words, self.final))
 
     def _left_out(self, samples: Samples, words: Words, least_s: float) -> Words:
-        """What is said behind `words` when a prefix kept it from being written."""
-        if not self.told:
+        """Words spoken after `words` that a prefix kept from being written."""
+        if not self.final:
             return ()
-        start_s = (*self.told, *words)[-1].end_s
-        heard = np.concatenate((self._lead, samples))[round(start_s * SPEECH_RATE_HZ) :]
-        if len(heard) < least_s * SPEECH_RATE_HZ:
+        start_s = (*self.final, *words)[-1].end_s
+        rest = np.concatenate((self._lead, samples))[round(start_s * SPEECH_RATE_HZ) :]
+        if len(rest) < least_s * SPEECH_RATE_HZ:
             return ()
         self._stats.decodes += 1
-        found = self._recognizer.recognize(heard, replace(_LAST_LOOK, language=self._language.code))
-        is_good = is_believable(found.words, found.no_speech_probability, len(heard) / SPEECH_RATE_HZ)
+        found = self._recognizer.recognize(rest, replace(_LAST_PASS, language=self._language.code))
+        is_good = is_believable(found.words, found.no_speech_probability, len(rest) / SPEECH_RATE_HZ)
         return _moved(found.words, start_s) if is_good and not is_runaway(found) else ()
 
     def _believed(self, end_s: float) -> Words:
@@ -150,7 +150,7 @@ class SegmentText:
         return rest
 
     def _credible(self, end_s: float) -> Words:
-        start_s = self.told[-1].end_s if self.told else 0.0
+        start_s = self.final[-1].end_s if self.final else 0.0
         believable = is_believable(self.guess.words, self._no_speech_probability, end_s - start_s)
         return self.guess.words if believable else ()
 
@@ -159,16 +159,16 @@ class SegmentText:
         recognition = self._recognizer.recognize(
             np.concatenate((self._lead, samples)),
             replace(options, language=self._language.code),
-            prefix=tokens_of(self.told),
+            prefix=tokens_of(self.final),
             draft=tokens_of(self.guess.words),
         )
         self._no_speech_probability = recognition.no_speech_probability
-        self._language.heard(recognition, len(samples) / SPEECH_RATE_HZ)
+        self._language.update(recognition, len(samples) / SPEECH_RATE_HZ)
         return recognition
 
 
 def _is_beyond(word: RecognizedWord, middle_s: float, end_s: float) -> bool:
-    """Whether its middle lies behind middle_s; where that is not all that was heard, its end behind end_s."""
+    """Whether its middle lies behind middle_s; where that is not all the sound, its end behind end_s."""
     return (word.start_s + word.end_s) / 2 >= middle_s or (end_s < middle_s and word.end_s > end_s)
 
 

@@ -1,4 +1,4 @@
-"""How well a stream was followed: delays word by word, work, memory."""
+"""Statistics of a live stream: the delay of each word, processor time, memory."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Quantiles:
 
 
 class ListenStats:
-    """Filled while a Listening is iterated; all of it is true after END."""
+    """Filled while a SpeechStream of listen() is iterated; complete after END."""
 
     def __init__(self) -> None:
         self.heard_s = 0.0  # sound, silence included
@@ -58,10 +58,10 @@ class ListenStats:
         self.cpu_s = 0.0  # of the whole process, since the iteration began
         self.peak_bytes: int | None = None  # resident, of the whole process; None off Linux
         self.decodes = 0  # pieces of sound that the recognizer was given
-        self.partials_skipped = 0  # looks that were left out because the machine was behind
+        self.partials_skipped = 0  # passes that were left out because the machine was behind
         self.longest_lag_s = 0.0  # sound that waited
         self.words = 0
-        self.commit_latency_s = Quantiles()  # a word: from its end, as the recognizer tells it, to its final
+        self.commit_latency_s = Quantiles()  # a word: from its end, by the recognizer's times, to its final
         self.first_display_s = Quantiles()  # to the first event, partial or final, that has it
 
     @property

@@ -1,4 +1,4 @@
-"""Whole files: no hurry, so each piece is as long as the recognizer can take."""
+"""Transcription of whole recordings, in pieces as long as the recognizer can take."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from ..audio import SPEECH_RATE_HZ, AudioBlock, AudioSource, Samples
 from ..recognition.recognizer import Recognition, RecognitionOptions, Recognizer
 from ..recognition.transcript import TranscriptEvent
 from ..vad import SegmentOptions, SpeechDetector, SpeechEnded, SpeechEvent, SpeechModel
-from .gates import is_believable, is_runaway, mean_logprob
+from .event_writer import EventWriter, Place
+from .gates import is_believable, is_runaway, mean_logprob, translate
 from .language import LanguageChoice
 from .options import ListenOptions
 from .packing import Pack, Packer, split_words
 from .stats import ListenStats
-from .teller import Place, Teller
-from .translating import translate
 
 _LONGEST_S = 28.0
 _SEGMENTS = SegmentOptions(
@@ -33,7 +32,7 @@ def transcribe(
     """A final for each utterance, then END. Holds half a minute of sound, however long it is.
 
     Of the options, language and translate count. An error of the source is raised after END:
-    what was heard before it is told.
+    the events of all sound before it come first.
 
     Raises OptionInvalid for a language that the recognizer does not know.
     """
@@ -44,59 +43,59 @@ def transcribe(
 
 class _Transcription:
     def __init__(self, recognizer: Recognizer, speech_model: SpeechModel, options: ListenOptions) -> None:
-        self._recognizer, self._translate = recognizer, options.translate
+        self._recognizer, self._to_english = recognizer, options.translate
         self._detector = SpeechDetector(speech_model, _SEGMENTS)
         self._packer = Packer(0.0 if options.translate else _LONGEST_S)
         self._language = LanguageChoice(options.language)
-        self._teller = Teller(ListenStats(), None)
+        self._writer = EventWriter(ListenStats(), None)
 
     def events(self, source: AudioSource, progress: Progress) -> Iterator[TranscriptEvent]:
         blocks = _Blocks(source)
         with progress.steps("heard", round(source.duration_s or 0.0), "s") as advance:
             seconds = _Seconds(advance)
             for block in blocks:
-                for pack in self._hear(self._detector.push(block)):
-                    yield from self._tell(pack)
+                for pack in self._packs(self._detector.push(block)):
+                    yield from self._recognize_pack(pack)
                 seconds.reach(self._waiting_sample())
-            for pack in (*self._hear(self._detector.finish()), *self._packer.finish()):
-                yield from self._tell(pack)
+            for pack in (*self._packs(self._detector.finish()), *self._packer.finish()):
+                yield from self._recognize_pack(pack)
                 seconds.reach(pack.segments[-1].end_sample)
             seconds.reach(self._detector.end_sample)
-        yield self._teller.end(self._detector.end_sample / SPEECH_RATE_HZ)
+        yield self._writer.end(self._detector.end_sample / SPEECH_RATE_HZ)
         if blocks.error is not None:
             raise blocks.error
 
     def _waiting_sample(self) -> int:
-        """Where the sound begins whose words are not told yet."""
+        """The start of the sound whose words are still to come."""
         if self._packer.start_sample is not None:
             return self._packer.start_sample
         segment = self._detector.open_segment
         return self._detector.end_sample if segment is None else segment.start_sample
 
-    def _hear(self, events: Sequence[SpeechEvent]) -> Iterator[Pack]:
+    def _packs(self, events: Sequence[SpeechEvent]) -> Iterator[Pack]:
         for event in events:
             if isinstance(event, SpeechEnded):
                 yield from self._packer.push(event)
 
-    def _tell(self, pack: Pack) -> Iterator[TranscriptEvent]:
-        if self._translate:
-            yield from self._tell_translated(pack.segments[0])
+    def _recognize_pack(self, pack: Pack) -> Iterator[TranscriptEvent]:
+        if self._to_english:
+            yield from self._translate_segment(pack.segments[0])
             return
         recognition = self._recognize(pack.samples())
         if is_runaway(recognition) and len(pack.segments) > 1:
             for segment in pack.segments:  # a loop in one of them is no reason to lose the others
-                yield from self._tell(Pack((segment,)))
+                yield from self._recognize_pack(Pack((segment,)))
             return
         for segment, start_s, words in split_words(recognition.words, pack):
             length_s = len(segment.samples) / SPEECH_RATE_HZ
             if is_believable(words, recognition.no_speech_probability, length_s):
                 place = Place(segment.start_sample / SPEECH_RATE_HZ - start_s, recognition.language)
-                yield from self._teller.final(words, place, ends=True)
+                yield from self._writer.final(words, place, ends=True)
 
-    def _tell_translated(self, segment: SpeechEnded) -> Iterator[TranscriptEvent]:
+    def _translate_segment(self, segment: SpeechEnded) -> Iterator[TranscriptEvent]:
         text = translate(self._recognizer, self._language, segment.samples)
         place = Place(segment.start_sample / SPEECH_RATE_HZ, self._language.latest)
-        yield from self._teller.translation(text, place, segment.end_sample / SPEECH_RATE_HZ, ends=True)
+        yield from self._writer.translation(text, place, segment.end_sample / SPEECH_RATE_HZ, ends=True)
 
     def _recognize(self, samples: Samples) -> Recognition:
         recognition = self._once(samples)
@@ -107,21 +106,21 @@ class _Transcription:
     def _once(self, samples: Samples) -> Recognition:
         options = RecognitionOptions(language=self._language.code, words=True)
         recognition = self._recognizer.recognize(samples, options)
-        self._language.heard(recognition, len(samples) / SPEECH_RATE_HZ)
+        self._language.update(recognition, len(samples) / SPEECH_RATE_HZ)
         return recognition
 
 
 class _Seconds:
-    """Tells of each second once."""
+    """Reports each second once."""
 
     def __init__(self, advance: Advance) -> None:
-        self._advance, self._told = advance, 0
+        self._advance, self._reported = advance, 0
 
     def reach(self, sample: int) -> None:
-        fresh = sample // SPEECH_RATE_HZ - self._told
+        fresh = sample // SPEECH_RATE_HZ - self._reported
         if fresh > 0:
             self._advance(fresh)
-            self._told += fresh
+            self._reported += fresh
 
 
 class _Blocks:
@@ -139,6 +138,6 @@ class _Blocks:
     def _next(self, blocks: Iterator[AudioBlock]) -> AudioBlock | None:
         try:
             return next(blocks, None)
-        except Exception as error:  # noqa: BLE001 - raised once all that was heard is told
+        except Exception as error:  # noqa: BLE001 - raised after the events of all sound before it
             self.error = error
             return None

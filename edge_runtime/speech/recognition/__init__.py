@@ -1,4 +1,4 @@
-"""What every recognizer shares: its interface, transcript events, languages.
+"""Common parts of all recognizers: their interface, transcript events, languages.
 
 Plain values; no model and no sound file is opened here.
 Imports `audio` and everything below `speech`.

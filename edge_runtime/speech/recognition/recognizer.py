@@ -1,6 +1,6 @@
-"""What every speech recognizer can do, whatever engine is behind it.
+"""The interface of a speech recognizer, independent of its engine.
 
-A recognizer hears one piece of at most 30 s at a time. Cutting sound into pieces, holding
+A recognizer takes one piece of at most 30 s at a time. Cutting sound into pieces, holding
 back what may still change and joining the results is up to whoever uses it.
 """
 
@@ -36,10 +36,10 @@ class RecognizedWord:
 class RecognitionOptions:
     """Raises OptionInvalid for a value outside its range."""
 
-    language: str | None = None  # a code such as "en"; None: detected, for one more look at the sound
+    language: str | None = None  # a code such as "en"; None: detected, for one more pass over the sound
     translate: bool = False  # to English
     words: bool = False  # with times
-    # Cost grows with the length that the encoder hears, silence after the sound included: at
+    # Cost grows with the length that the encoder takes, silence after the sound included: at
     # least `least_context_s`, and `margin_s` more than the sound. Less makes Whisper loop.
     full_context: bool = False  # always the 30 s that the model was trained on
     least_context_s: float = 10.0
@@ -64,9 +64,9 @@ class Recognition:
     language_probability: float  # 1 where the language was given
     no_speech_probability: float  # the model's own; it is often wrong
     stopped_by: StopReason
-    context_s: float  # what the encoder heard in the try that won
+    context_s: float  # length that the encoder took in the try that won
     words: tuple[RecognizedWord, ...] = ()
-    times_are_guessed: bool = False  # the model does not tell where a word was: by its letters alone
+    times_are_guessed: bool = False  # the model gives no positions: by the word's letters alone
     tries: int = 1
     evaluated_tokens: int = 0  # positions that the decoder calculated, in all tries
     accepted_draft_tokens: int = 0  # of the try that won

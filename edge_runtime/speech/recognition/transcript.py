@@ -1,4 +1,4 @@
-"""What was said, piece by piece: the events that every way of listening gives.
+"""Transcript events, as listening and transcription give them.
 
 Finals never change and never overlap: joined, they are the transcript. A partial is what
 follows the finals for now; the next event of any kind takes its place.

@@ -1,4 +1,4 @@
-"""What was said, in another language, by a chat model of the catalog.
+"""Translation of transcripts by a chat model.
 
 translator = ChatTranslator(runtime, to="French")
 for event in translate_events(events, translator): ...

@@ -1,4 +1,4 @@
-"""From the events of listening to the same in another language."""
+"""Transcript events translated into another language."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def translate_events(
 
     It comes when the utterance is over, and its commit latency includes the translation. What is
     in the target language already stays as it is, and so does an utterance for which the model
-    finds no words: `language` tells which it is. `partials`: a translation is shown while it is
+    finds no words: `language` names the one it is in. `partials`: a translation is shown while it is
     written. While a model translates, nothing is taken from `events`: live sound has to wait in
     its source. An error in `events` is raised after what was said before it.
     """

@@ -1,4 +1,4 @@
-"""What a chat model is asked, so that it translates and does nothing else.
+"""Prompts that make a chat model translate and do nothing else.
 
 Earlier utterances stand before the new one as turns of the same conversation: they show the
 form of an answer, keep names and forms of address the same, and are not evaluated again.
@@ -20,11 +20,11 @@ _SPEECH = "Speech"  # what the text is called while nobody knows its language
 # What begins a control token in some vocabulary: <|im_end|>, </s>, <end_of_turn>, [INST].
 _CONTROL_START = re.compile(r"<(?=[|/!a-zA-Z_])|\[(?=/?[A-Z_]{2,}\])")
 
-_UNWRITTEN = ("Cc", "Cs")  # controls and half surrogates
+_UNWRITTEN = ("Cc", "Cs")  # controls and lone surrogates
 
 
 class Translated(NamedTuple):
-    """Something said before, and what became of it."""
+    """An earlier utterance and its translation."""
 
     said: str
     translation: str

@@ -1,4 +1,4 @@
-"""Takes away what chat models write around a translation, where there is no doubt about it."""
+"""Removal of what chat models write around a translation, where there is no doubt about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Translates one utterance after the other."""
+"""Translation of one utterance after the other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ChatTranslator:
     """Any pair of languages that the runtime's model knows. The likeliest words, never drawn by chance."""
 
     def __init__(self, runtime: Runtime, to: str, from_language: str | None = None) -> None:
-        """Languages by name or code. from_language: None where each utterance tells its own.
+        """Languages by name or code. from_language: None where each utterance has its own.
 
         Raises OptionInvalid for a language that is not known.
         """

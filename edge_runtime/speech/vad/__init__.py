@@ -1,4 +1,4 @@
-"""Where in the sound somebody speaks, as it comes in.
+"""Voice detection: segments of speech in a stream of sound.
 
 detector = SpeechDetector(SileroModel(path))
 for block in source:
@@ -9,8 +9,7 @@ events = detector.finish()
 from __future__ import annotations
 
 from .detector import SpeechDetector, SpeechModel
-from .events import EndReason, OpenSegment, SpeechEnded, SpeechEvent, SpeechStarted
-from .options import SegmentOptions
+from .events import EndReason, OpenSegment, SegmentOptions, SpeechEnded, SpeechEvent, SpeechStarted
 from .segmenter import Segmenter
 from .silero import FRAME_SAMPLES, SileroModel
 

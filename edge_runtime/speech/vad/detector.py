@@ -7,13 +7,12 @@ from typing import Protocol
 import numpy as np
 
 from ..audio import SPEECH_RATE_HZ, AudioBlock, Samples
-from .events import EndReason, OpenSegment, SpeechEvent
-from .options import SegmentOptions, in_samples
+from .events import EndReason, OpenSegment, SegmentOptions, SpeechEvent, in_samples
 from .segmenter import Segmenter
 
 
 class SpeechModel(Protocol):
-    """Tells speech from everything else, frame after frame."""
+    """Gives the probability of speech for each frame."""
 
     frame_samples: int
 
@@ -67,10 +66,10 @@ class SpeechDetector:
 
     def _hear(self, samples: Samples) -> list[SpeechEvent]:
         size = self._model.frame_samples
-        heard = np.concatenate((self._rest, samples))
-        count = len(heard) // size
-        self._rest = heard[count * size :].copy()
-        frames = heard[: count * size].reshape(count, size)
+        pending = np.concatenate((self._rest, samples))
+        count = len(pending) // size
+        self._rest = pending[count * size :].copy()
+        frames = pending[: count * size].reshape(count, size)
         probabilities = self._model.probabilities(frames).tolist()
         pairs = zip(probabilities, frames, strict=True)
         return [event for probability, frame in pairs for event in self._segmenter.push(probability, frame)]

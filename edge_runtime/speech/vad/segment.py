@@ -1,4 +1,4 @@
-"""One stretch of speech while it grows: its frames, and where it is best cut."""
+"""A segment of speech while it grows: its frames, and the best place for a cut."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .options import SegmentOptions, in_samples
+from .events import SegmentOptions, in_samples
 
 _ABOUT_AS_LIKELY = 0.1  # our assumption: closer probabilities say nothing about which is the pause
 

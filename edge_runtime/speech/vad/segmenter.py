@@ -1,12 +1,19 @@
-"""From a probability per frame to segments of speech. Knows nothing of the model."""
+"""Segments of speech from the probabilities of frames, independent of the model."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ..audio import Samples
-from .events import EndReason, OpenSegment, SpeechEnded, SpeechEvent, SpeechStarted
-from .options import SegmentOptions, in_samples
+from .events import (
+    EndReason,
+    OpenSegment,
+    SegmentOptions,
+    SpeechEnded,
+    SpeechEvent,
+    SpeechStarted,
+    in_samples,
+)
 from .sample_history import SampleHistory
 from .segment import Segment
 

@@ -1,4 +1,4 @@
-"""Silero VAD (version 5 and 6) in onnxruntime: how likely each 32 ms are speech."""
+"""Silero VAD (version 5 and 6) in onnxruntime: the probability of speech for each 32 ms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_FRAMES_AT_ONCE = 64
 
 
 class SileroModel:
-    """The network and its memory of what it has heard.
+    """The network and its state from the frames before.
 
     Reads both kinds of file that the silero-vad package brings: one frame a call (state in,
     state out), and `silero_vad_16k_sequence.onnx`, which takes many frames a call for a
@@ -55,7 +55,7 @@ class SileroModel:
         return np.concatenate(found) if found else np.zeros(0, np.float32)
 
     def reset(self) -> None:
-        """Forget what was heard."""
+        """Forget the frames before."""
         self._context = np.zeros(_CONTEXT_SAMPLES, np.float32)
         self._graph.reset()
 

@@ -1,4 +1,4 @@
-"""When each token was spoken, from the attention that some of the decoder's heads pay to the sound.
+"""Times of tokens, from the attention that some of the decoder's heads pay to the sound.
 
 Source of the method: openai/whisper, whisper/timing.py, find_alignment: attention over the sound's own
 positions, normalized over the tokens, smoothed along time, averaged over the heads; then the path of
@@ -17,7 +17,7 @@ _MEDIAN_WIDTH = 7  # positions
 def token_times(attention: NDArray[np.float32], duration_s: float) -> NDArray[np.float64]:
     """(heads, tokens, positions) -> (tokens,) start of each in seconds, never falling.
 
-    Row i is the attention of the step that chose token i. What was heard after the sound's
+    Row i is the attention of the step that chose token i. Attention after the sound's
     end is left out.
     """
     positions = min(attention.shape[2], max(1, round(duration_s * POSITIONS_PER_S)))

@@ -40,10 +40,10 @@ class Attempt(NamedTuple):
 
 
 class Engine(Protocol):
-    """What hears and writes, one try at a time."""
+    """An engine that transcribes a piece of sound, one try at a time."""
 
     frames_at_least: int  # the encoder takes no fewer
-    tells_times: bool
+    gives_times: bool
 
     def encode(self, features: NDArray[np.float32]) -> Encoded:
         """(1, bins, frames), an even number of frames up to 3000."""
@@ -60,7 +60,7 @@ class Decoder:
 
     def __init__(self, network: Network, vocabulary: Vocabulary, config: WhisperConfig) -> None:
         self._network, self._vocabulary, self._config = network, vocabulary, config
-        self.frames_at_least, self.tells_times = network.frames_at_least, network.has_alignment
+        self.frames_at_least, self.gives_times = network.frames_at_least, network.has_alignment
 
     def encode(self, features: NDArray[np.float32]) -> Encoded:
         """See Engine."""

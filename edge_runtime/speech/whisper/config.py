@@ -1,4 +1,4 @@
-"""What a Whisper model's tokens mean, and the sizes that its users must keep to."""
+"""The configuration of a Whisper model: special tokens and sizes."""
 
 from __future__ import annotations
 

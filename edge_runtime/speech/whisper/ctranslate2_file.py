@@ -1,4 +1,4 @@
-"""What a CTranslate2 model.bin holds, found without reading a weight.
+"""The table of contents of a CTranslate2 model.bin, read without its weights.
 
 Source: CTranslate2 4.8, python/ctranslate2/specs/model_spec.py, Model._serialize, binary version 6;
 all little endian. Strings carry their length, with the NUL at their end, in two bytes.

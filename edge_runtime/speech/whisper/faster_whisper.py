@@ -1,7 +1,7 @@
 """Whisper in faster-whisper: a folder as CTranslate2 has it, without conversion.
 
 faster-whisper opens and encodes. Its transcribe() takes the beginning of a transcript as text alone, and
-hears 30 s each time: so the CTranslate2 model inside it writes and aligns. A draft spares nothing here.
+encodes 30 s each time: so the CTranslate2 model inside it writes and aligns. A draft spares nothing here.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class FasterWhisperEngine:
     """An Engine."""
 
     frames_at_least = 2
-    tells_times = True
+    gives_times = True
 
     def __init__(
         self, model: FasterWhisper, vocabulary: Vocabulary, config: WhisperConfig, tokens: int
@@ -185,7 +185,7 @@ class FasterWhisperEngine:
     def _write(
         self, states: Any, prompt: Sequence[int], wanted: Wanted, duration_s: float
     ) -> tuple[Transcript, float]:
-        """The guard looks when as much is written as is usual: nobody can stop CTranslate2 in between."""
+        """The guard runs once the usual number of tokens is written: CTranslate2 cannot be stopped before."""
         room = self._config.most_positions // 2  # as CTranslate2 has it
         most = max(len(wanted.prefix), min(room, wanted.most_tokens or room))
         usual = max(len(wanted.prefix), usual_tokens(duration_s))

@@ -1,4 +1,4 @@
-"""Log-mel features: what Whisper hears.
+"""Log-mel features, the input of Whisper.
 
 Source: openai/whisper, whisper/audio.py, log_mel_spectrogram (hop and window lengths, the floor at
 1e-10, the 80 dB below the loudest, the scale); the filters are Slaney's, as librosa.filters.mel

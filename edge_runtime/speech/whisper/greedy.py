@@ -1,4 +1,4 @@
-"""Always the likeliest token, with a beginning that is given and a guess that is checked."""
+"""Greedy decoding with a given prefix and a draft that is checked."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Transcript:
             del entries[len(entries) - min(count, len(entries)) :]
 
 
-Watch = Callable[[Transcript], bool]  # looks at each new token, may drop some; True: stop
+Watch = Callable[[Transcript], bool]  # called after each new token, may drop some; True: stop
 
 
 def decode(
@@ -72,15 +72,15 @@ def decode(
 
 
 class _Draft:
-    """Goes on after a wrong guess: hearing more changes a word or its comma, seldom what follows."""
+    """A draft, used beyond a wrong token: more sound changes a word or its comma, seldom what follows."""
 
     def __init__(self, tokens: Sequence[int]) -> None:
         self._tokens = tuple(tokens)
         self._next = 0  # place of what should come next
         self._misses = 0  # in a row
 
-    def told(self, token: int) -> None:
-        """The token that came."""
+    def accept(self, token: int) -> None:
+        """Note the token that was decoded."""
         if token in self._tokens[self._next : self._next + _TOKENS_AFTER_A_MISS]:
             self._next = self._tokens.index(token, self._next) + 1
             self._misses = 0
@@ -109,25 +109,25 @@ class _Run:
         """Prompt, prefix and draft, a few tokens at a time."""
         request = self._request
         room = max(0, request.most_tokens - len(request.prefix))
-        told = (*request.prefix, *request.draft[:room])  # what follows the prompt
-        tokens = (*request.prompt, *told)
+        given = (*request.prefix, *request.draft[:room])  # what follows the prompt
+        tokens = (*request.prompt, *given)
         for begin in range(0, len(tokens), _MOST_TOKENS_AT_ONCE):
             before = self._cache.length if self._cache else 0
             step = self._evaluate(tokens[begin : begin + _MOST_TOKENS_AT_ONCE])
             if begin == 0:
                 self.transcript.first_logits = step.logits[0].copy()
             for row in range(len(step.logits)):
-                place = begin + row + 1 - len(request.prompt)  # of the token that this row tells
-                if place >= 0 and not self._follow(step, row, told[place : place + 1]):
+                place = begin + row + 1 - len(request.prompt)  # of the token that this row predicts
+                if place >= 0 and not self._follow(step, row, given[place : place + 1]):
                     self._cache = self._network.cut(step.cache, before + row + 1)
                     return
 
-    def _follow(self, step: Step, row: int, told: Sequence[int]) -> bool:
-        """Take the next token. False: nothing that was told goes on after it."""
+    def _follow(self, step: Step, row: int, given: Sequence[int]) -> bool:
+        """Take the next token. False: the given tokens end there."""
         if len(self.transcript.tokens) < len(self._request.prefix):
-            self._take(step, row, told[0])
+            self._take(step, row, given[0])
             return True
-        is_right = list(told) == [self._best(step, row)]
+        is_right = list(given) == [self._best(step, row)]
         self._choose(step, row)
         self.transcript.accepted_draft_tokens += is_right
         return is_right and not self.finished
@@ -167,7 +167,7 @@ class _Run:
             return
         token = self._best(step, row)
         self._take(step, row, token)
-        self._draft.told(token)
+        self._draft.accept(token)
         if token == self._request.end:
             self.transcript.tokens.pop()
             self._stop(StopReason.END)

@@ -3,7 +3,7 @@
 encoder_model.onnx: input_features -> last_hidden_state, 30 s at a time, no less. Then either
 decoder_model_merged.onnx, with a switch (use_cache_branch) between its first evaluation and the
 later ones, or decoder_model.onnx and decoder_with_past_model.onnx for these. Where attention lay
-is not told, and the branch for later evaluations was traced with one token: it is given one.
+is not given, and the branch for later evaluations was traced with one token: it is given one.
 
 Source: optimum-onnx 0.1, exporters/onnx/model_configs.py (WhisperOnnxConfig) and
 onnxruntime/modeling_seq2seq.py.
@@ -119,8 +119,8 @@ class HuggingFaceExport:
     def _check(self, folder: Path) -> None:
         given = {"input_ids", "encoder_hidden_states", "use_cache_branch", "cache_position", *self._past}
         unknown = sorted({*self._first.inputs, *self._later.inputs} - given)
-        told = {"logits", *(name.replace("past_key_values", "present") for name in self._past)}
-        missing = sorted(told - set(self._first.outputs))
+        expected = {"logits", *(name.replace("past_key_values", "present") for name in self._past)}
+        missing = sorted(expected - set(self._first.outputs))
         if unknown or missing or not self._past or self._encoder.inputs != ["input_features"]:
             what = f"takes {unknown[0]}" if unknown else f"lacks {(*missing, 'a cache')[0]}"
             raise ModelUnsupported(

@@ -1,4 +1,4 @@
-"""What the decoding needs of a Whisper network, however its files are laid out."""
+"""The interface of a Whisper network that decoding needs, independent of its file layout."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Step:
 class Network(Protocol):
     frames_at_least: int  # the encoder takes no fewer
     vocabulary_size: int  # columns of its logits
-    has_alignment: bool  # it can tell which sound a token came from
+    has_alignment: bool  # it gives the position in the sound that a token came from
 
     def encode(self, features: NDArray[np.float32]) -> Encoded:
         """(1, bins, frames), an even number of frames up to 3000."""

@@ -119,7 +119,7 @@ class WhisperRecognizer:
             prefix=tuple(prefix),
             draft=tuple(draft),
             most_tokens=options.most_tokens,
-            alignment=options.words and self._engine.tells_times,
+            alignment=options.words and self._engine.gives_times,
         )
 
     def _check_language(self, options: RecognitionOptions) -> None:
@@ -147,7 +147,7 @@ class WhisperRecognizer:
             )
 
     def _context_frames(self, samples: int, options: RecognitionOptions) -> int:
-        """How much the encoder hears: even, and rounded up so that few different lengths occur."""
+        """Frames that the encoder takes: even, and rounded up so that few different lengths occur."""
         if options.full_context:
             return MOST_FRAMES
         context_s = max(options.least_context_s, samples / SPEECH_RATE_HZ + options.margin_s)
@@ -182,7 +182,7 @@ class WhisperRecognizer:
             stopped_by=transcript.stopped_by,
             context_s=best.frames / FRAMES_PER_S,
             words=self._words(best.attempt, duration_s) if options.words else (),
-            times_are_guessed=options.words and not self._engine.tells_times,
+            times_are_guessed=options.words and not self._engine.gives_times,
             tries=len(tries),
             evaluated_tokens=sum(one.attempt.transcript.evaluated_tokens for one in tries),
             accepted_draft_tokens=transcript.accepted_draft_tokens,

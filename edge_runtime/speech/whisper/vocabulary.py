@@ -1,4 +1,4 @@
-"""From token ids to text.
+"""The vocabulary: text of token ids.
 
 A token is spelled in GPT-2's alphabet, one printable character for each byte.
 Source: openai/gpt-2, src/encoder.py, bytes_to_unicode.

@@ -1,4 +1,4 @@
-"""How large a folder's Whisper is, without opening it."""
+"""The size of a Whisper folder's weights, without opening it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From tokens and their times to words.
+"""Words with times, from tokens and their times.
 
 A word begins with a space; what stands before and after without letters belongs to it, but not its
 time: a comma is where the pause is. A language written without spaces is split wherever a token ends
@@ -123,6 +123,6 @@ def _shorten(words: list[RecognizedWord]) -> list[RecognizedWord]:
 
 
 def spread_evenly(tokens: Sequence[int], vocabulary: Vocabulary, duration_s: float) -> list[float]:
-    """Times as time_words wants them, for a model that does not tell: each letter takes as long."""
+    """Times as time_words wants them, for a model without alignment: each letter takes as long."""
     letters = list(accumulate((len(vocabulary.text_bytes(token)) for token in tokens), initial=0))
     return [duration_s * count / max(letters[-1], 1) for count in letters]

@@ -20,12 +20,12 @@ def words(text: str) -> tuple[RecognizedWord, ...]:
     return tuple(made)
 
 
-def certain(*texts: str, heard_s: float = 0.0) -> str:
-    """What is certain after these looks. Words take a second each."""
+def certain(*texts: str, sound_s: float = 0.0) -> str:
+    """What is certain after these passes. Words take a second each."""
     guess = Guess()
     for text in texts:
         guess = compare(guess, words(text))
-    return " ".join(word.text.strip() for word in guess.words[: certain_words(guess, heard_s)])
+    return " ".join(word.text.strip() for word in guess.words[: certain_words(guess, sound_s)])
 
 
 def test_a_word_is_certain_when_two_looks_in_a_row_have_it() -> None:
@@ -52,10 +52,10 @@ def test_case_and_punctuation_make_no_difference_and_the_newer_ones_count() -> N
 
 
 def test_a_word_long_ago_is_certain_whatever_follows() -> None:
-    looks = ["the cat sat on a", "the cat sat on the"]
-    assert certain(looks[0]) == ""
-    assert certain(looks[0], heard_s=4.0) == "the"
-    assert certain(*looks, heard_s=4.0) == "the cat sat on"
+    passes = ["the cat sat on a", "the cat sat on the"]
+    assert certain(passes[0]) == ""
+    assert certain(passes[0], sound_s=4.0) == "the"
+    assert certain(*passes, sound_s=4.0) == "the cat sat on"
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.speech.listening import ListenStats, Quantiles
-from edge_runtime.speech.listening.first_shown import FirstShown
+from edge_runtime.speech.listening.event_writer import FirstShown
 
 
 def test_quantiles_are_those_of_all_values() -> None:

@@ -80,7 +80,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _aligning(config: dict[str, Any], shape: WhisperShape, path: Path) -> Sequence[tuple[int, int]]:
-    """The heads whose attention tells where a word is; none where the file names none."""
+    """The heads whose attention gives the position of a word; none where the file names none."""
     from ..shape import are_heads
 
     pairs = config.get("alignment_heads") or []

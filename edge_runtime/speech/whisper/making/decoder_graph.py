@@ -62,7 +62,7 @@ class _Decoder:
         ]
 
     def _causal_mask(self) -> str:
-        """(n, past + n): 0 where a token may look."""
+        """(n, past + n): 0 where a token may attend."""
         graph = self._graph
         sizes = graph.op("Concat", self._length, self._total, axis=0)
         value = helper.make_tensor("value", TensorProto.FLOAT, [1], [_HIDDEN])

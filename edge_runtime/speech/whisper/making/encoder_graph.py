@@ -61,8 +61,10 @@ def _layer(network: Network[Rows], tensor: str, layer: str) -> str:
         )
         for start in (0, width, 2 * width)
     )
-    heard = graph.op("MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=network.shape.heads)
-    output = network.linear(network.rows(heard), f"{layer}/self_attention/linear_1", width, width)
+    attended = graph.op(
+        "MultiHeadAttention", query, key, value, domain=CONTRIB, num_heads=network.shape.heads
+    )
+    output = network.linear(network.rows(attended), f"{layer}/self_attention/linear_1", width, width)
     return network.feed_forward(graph.op("Add", tensor, output), layer)
 
 

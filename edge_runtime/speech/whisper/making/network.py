@@ -1,4 +1,4 @@
-"""What encoder and decoder have in common: layers of a transformer, as nodes of a graph."""
+"""The parts that encoder and decoder share: layers of a transformer, as nodes of a graph."""
 
 from __future__ import annotations
 

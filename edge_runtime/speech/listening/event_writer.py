@@ -1,38 +1,71 @@
-"""From words to events: positions in the stream, order, and how late each word is."""
+"""Transcript events made from recognized words: positions in the stream, order, and delays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ..recognition.recognizer import RecognizedWord
 from ..recognition.transcript import EventKind, TranscriptEvent, TranscriptWord
 from .agreement import plain
-from .first_shown import FirstShown
 from .stats import ListenStats
 
-_SEAM_S = 0.3  # a word that ends and one that begins so close to a cut may be one word, heard twice
+_SEAM_S = 0.3  # a word that ends and one that begins so close to a cut may be one word, recognized twice
+_MOST_WORDS = 2_000  # an utterance without a pause may be long; after so many they are forgotten
 
 Timed = tuple[TranscriptWord, ...]
 
 
 class Place(NamedTuple):
-    """Where words belong."""
+    """The segment that words belong to."""
 
     start_s: float  # of the segment that their times count from
     language: str
     cut: bool = False  # the segment begins where the one before was cut
 
 
-class Teller:
+class FirstShown:
+    """The time at which each word of an utterance was first on the screen.
+
+    Equal words are counted: the second "the" of an utterance is a word of its own.
+    """
+
+    def __init__(self) -> None:
+        self._since_s: dict[tuple[str, int], float] = {}
+        self._final = Counter[str]()
+
+    def show(self, texts: Iterable[str], now_s: float) -> None:
+        """They follow the finals, in a partial."""
+        counts = self._final.copy()
+        for text in map(plain, texts):
+            counts[text] += 1
+            self._since_s.setdefault((text, counts[text]), now_s)
+
+    def finish(self, text: str, now_s: float) -> float:
+        """The next word is final: since when it was shown."""
+        text = plain(text)
+        self._final[text] += 1
+        since_s = self._since_s.get((text, self._final[text]), now_s)
+        if len(self._since_s) > _MOST_WORDS:
+            self.clear()
+        return since_s
+
+    def clear(self) -> None:
+        """A new utterance begins."""
+        self._since_s.clear()
+        self._final.clear()
+
+
+class EventWriter:
     """Finals never overlap: a word begins no earlier than the one before it ended."""
 
     def __init__(self, stats: ListenStats, now_s: Callable[[], float] | None) -> None:
-        """`now_s`: what time it is in the stream; None: it is no live stream, nothing is late."""
+        """`now_s`: the time in the stream; None: not a live stream, so that no delay is measured."""
         self._stats, self._now_s = stats, now_s
         self._utterance = 0
         self._utterance_open = False  # it has a final
-        self._told_s = 0.0  # where the last final word ended
+        self._final_end_s = 0.0  # where the last final word ended
         self._last_word = ""
         self._partial_text = ""
         self._shown = FirstShown()
@@ -40,7 +73,7 @@ class Teller:
     def final(
         self, words: Sequence[RecognizedWord], place: Place, *, ends: bool = False
     ) -> list[TranscriptEvent]:
-        """Nothing of it changes any more. Without words: an event only where something has to be ended."""
+        """Words that will not change any more. Without words: an event only to end an utterance."""
         timed = self._timed(words, place)
         if timed or (ends and self._utterance_open):
             events = [self._final(timed, place, ends)]
@@ -66,7 +99,7 @@ class Teller:
         return events
 
     def partial(self, words: Sequence[RecognizedWord], place: Place) -> list[TranscriptEvent]:
-        """What follows the finals for now; nothing where that has been said already."""
+        """The words that follow the finals for now; no event where the last partial had the same text."""
         return self._partial(self._timed(words, place), place)
 
     def end(self, end_s: float) -> TranscriptEvent:
@@ -75,11 +108,18 @@ class Teller:
     def _final(self, words: Timed, place: Place, ends: bool) -> TranscriptEvent:
         latency_s = self._measure(words)
         if words:
-            self._told_s, self._last_word = words[-1].end_s, plain(words[-1].text)
+            self._final_end_s, self._last_word = words[-1].end_s, plain(words[-1].text)
         self._partial_text, self._utterance_open = "", True
-        start_s = words[0].start_s if words else self._told_s
+        start_s = words[0].start_s if words else self._final_end_s
         return self._event(
-            EventKind.FINAL, start_s, self._told_s, _text(words), place, words, ends=ends, latency_s=latency_s
+            EventKind.FINAL,
+            start_s,
+            self._final_end_s,
+            _text(words),
+            place,
+            words,
+            ends=ends,
+            latency_s=latency_s,
         )
 
     def _partial(self, words: Timed, place: Place) -> list[TranscriptEvent]:
@@ -89,11 +129,13 @@ class Teller:
         self._partial_text = text
         if self._now_s:
             self._shown.show((word.text for word in words), self._now_s())
-        start_s, end_s = (words[0].start_s, words[-1].end_s) if words else (self._told_s, self._told_s)
+        start_s, end_s = (
+            (words[0].start_s, words[-1].end_s) if words else (self._final_end_s, self._final_end_s)
+        )
         return [self._event(EventKind.PARTIAL, start_s, end_s, text, place, words)]
 
     def _measure(self, words: Timed) -> float | None:
-        """How late the last of them is."""
+        """Seconds from the end of the last word to now; None without words or outside live streams."""
         self._stats.words += len(words)
         if not words or not self._now_s:
             return None
@@ -136,7 +178,7 @@ class Teller:
     def _timed(self, words: Sequence[RecognizedWord], place: Place) -> Timed:
         if words and place.cut and self._is_repeated(words[0], place):
             words = words[1:]
-        timed, before_s = [], self._told_s
+        timed, before_s = [], self._final_end_s
         for word in words:
             start_s = max(before_s, place.start_s + word.start_s)
             before_s = max(start_s, place.start_s + word.end_s)
@@ -146,7 +188,7 @@ class Teller:
     def _is_repeated(self, first: RecognizedWord, place: Place) -> bool:
         """Whether it is the last word before the cut once more, at the same place."""
         start_s = place.start_s + first.start_s
-        near = start_s - self._told_s < _SEAM_S and abs(start_s - place.start_s) < _SEAM_S
+        near = start_s - self._final_end_s < _SEAM_S and abs(start_s - place.start_s) < _SEAM_S
         return near and bool(self._last_word) and plain(first.text) == self._last_word
 
 

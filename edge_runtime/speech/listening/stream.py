@@ -1,18 +1,18 @@
-"""Reading a transcript while it is made."""
+"""Iteration over the events of a transcript while it is made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
 
-from .listening import ListenStats
-from .recognition.transcript import TranscriptEvent
+from ..recognition.transcript import TranscriptEvent
+from .stats import ListenStats
 
 
 class SpeechStream(Iterator[TranscriptEvent]):
     """Iterate over the events; the last one is of kind END.
 
-    Leaving the `with` block gives up what is left.
+    Leaving the `with` block drops the remaining events.
     """
 
     def __init__(
@@ -20,37 +20,36 @@ class SpeechStream(Iterator[TranscriptEvent]):
         events: Iterator[TranscriptEvent],
         stop: Callable[[], None],
         stats: ListenStats | None = None,
+        *,
+        release: Callable[[], None] | None = None,
     ) -> None:
-        """SpeechRuntime.transcribe() and listen() are the ways in."""
-        self._events, self._stop = events, stop
-        self._source: SpeechStream | None = None
+        """SpeechRuntime.transcribe() and listen() make these. release: the last call of close()."""
+        self._events, self._stop, self._release = events, stop, release
         self.stats = stats  # of listen(): complete after the end
 
     def __next__(self) -> TranscriptEvent:
-        """Raises what went wrong, after the END of what was heard until then."""
+        """Raises an error of the source after the END of all sound before it."""
         return next(self._events)
 
     def through(self, change: Callable[[SpeechStream], Iterator[TranscriptEvent]]) -> SpeechStream:
-        """What `change` makes of the events, such as a translation; stops and closes this one as well."""
-        changed = SpeechStream(change(self), self._stop, self.stats)
-        changed._source = self
-        return changed
+        """The events after `change`, such as a translation; stops and closes this stream as well."""
+        return SpeechStream(change(self), self._stop, self.stats, release=self.close)
 
     def stop(self) -> None:
-        """Take no more sound. What was heard still comes, to its last word, and then the end.
+        """Take no more sound. All sound until now is still recognized, to its last word, then comes END.
 
-        From any thread, and from a signal handler.
+        May be called from any thread and from a signal handler.
         """
         self._stop()
 
     def close(self) -> None:
-        """At once: nothing more comes. From the thread that iterates."""
+        """Stop at once, without further events. Only from the thread that iterates."""
         self._stop()
         close = getattr(self._events, "close", None)
         if close is not None:
             close()
-        if self._source is not None:
-            self._source.close()
+        if self._release is not None:
+            self._release()
 
     def __enter__(self) -> SpeechStream:
         return self
