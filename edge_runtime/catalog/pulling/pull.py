@@ -11,9 +11,8 @@ from ..catalog import find_file
 from ..model_lock import lock_model
 from ..store import model_file
 from .converted import Converter, pull_converted
-from .one_file import check_present, fetch_file
+from .one_file import Pulled, check_present, fetch_file
 from .partial_file import expected_of
-from .pulled import Pulled
 
 __all__ = ["Converter", "Pulled", "pull"]
 

