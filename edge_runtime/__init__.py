@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .catalog.inventory import ModelEntry, models, remove
+    from .catalog.pulling.pull import Pulled, pull
     from .errors import EdgeRuntimeError
     from .memory import MemoryPlan
     from .runtime.async_runtime import AsyncRuntime
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from .speech.listening import ListenOptions
     from .speech.recognition.transcript import TranscriptEvent
     from .speech.runtime import SpeechRuntime
+    from .values.progress import ProgressUpdate
     from .values.records import (
         ContextPolicy,
         FinishReason,
@@ -44,6 +47,12 @@ _HOME_OF = {
     "ListenOptions": "speech.listening",
     "MemoryPlan": "memory",
     "MemoryUsage": "values.records",
+    "ModelEntry": "catalog.inventory",
+    "ProgressUpdate": "values.progress",
+    "Pulled": "catalog.pulling.pull",
+    "models": "catalog.inventory",
+    "pull": "catalog.pulling.pull",
+    "remove": "catalog.inventory",
     "Message": "values.records",
     "Reply": "values.records",
     "Runtime": "runtime.runtime",
@@ -67,6 +76,9 @@ __all__ = [
     "MemoryPlan",
     "MemoryUsage",
     "Message",
+    "ModelEntry",
+    "ProgressUpdate",
+    "Pulled",
     "Reply",
     "Runtime",
     "SamplingOptions",
@@ -76,6 +88,9 @@ __all__ = [
     "TranscriptEvent",
     "Usage",
     "__version__",
+    "models",
+    "pull",
+    "remove",
 ]
 
 

@@ -1,4 +1,4 @@
-"""What is known and what is in the store: the list of models, and the check of their files."""
+"""The list of models, known or in the store, and the check and removal of their files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ..device.folders import store_folder
 from ..errors import ModelFileInvalid, ModelNotFound
 from ..values.files import hash_file
-from ..values.progress import QUIET, Progress
+from ..values.progress import QUIET, OnProgress, Progress, progress_of
 from .catalog import (
     Manifest,
     ModelFile,
@@ -44,10 +44,13 @@ from .store import (
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One file of one model, known or imported; a converted model is one, whatever it is made of."""
+class ModelEntry:
+    """One file of one model, of the catalog or imported; a converted model is one entry.
 
-    name: str  # what to call it by: NAME, or NAME:QUANT for any but the first file
+    Its `name` opens it (Runtime.open, SpeechRuntime.open, by `kind`), pulls it and removes it.
+    """
+
+    name: str  # NAME, or NAME:QUANT for any but the first file
     path: Path  # where it is, or will be
     state: FileState
     size_bytes: int  # 0: not known
@@ -59,6 +62,11 @@ class Entry:
     @property
     def good_for(self) -> str:
         return self.manifest.good_for if self.manifest else "imported"
+
+    @property
+    def description(self) -> str:
+        """Sentences for a person; "" for an imported file."""
+        return self.manifest.description if self.manifest else ""
 
     @property
     def licence(self) -> str:
@@ -123,21 +131,24 @@ class Verified:
         return {**asdict(self), "path": str(self.path), "verdict": self.verdict.value}
 
 
-def list_entries() -> tuple[Entry, ...]:
-    """Every file of every known model, then what the user has imported."""
+def models() -> tuple[ModelEntry, ...]:
+    """Every file of every model of the catalog, then the imported files. Hashes nothing, opens no connection.
+
+    Raises ModelFileInvalid for a manifest of the user's own that is damaged.
+    """
     known = [entry for manifest in list_models() for entry in _known_entries(manifest)]
     paths = {path for manifest in list_models() for path in _known_paths(manifest.name)}
     own = [_own_entry(path) for path in _stored_files() if path not in paths]
     return (*known, *own)
 
 
-def _known_entries(manifest: Manifest) -> list[Entry]:
+def _known_entries(manifest: Manifest) -> list[ModelEntry]:
     if manifest.conversion:
         return [_converted_entry(manifest)]
     return [_known_entry(manifest, file) for file in manifest.files]
 
 
-def _converted_entry(manifest: Manifest) -> Entry:
+def _converted_entry(manifest: Manifest) -> ModelEntry:
     assert manifest.conversion is not None
     folder = model_folder(manifest.name)
     here = [path for path in _result_paths(manifest) if path.is_file()]
@@ -149,7 +160,7 @@ def _converted_entry(manifest: Manifest) -> Entry:
     else:
         state = FileState.PARTIAL if arrived else FileState.ABSENT
     size_bytes = sum(path.stat().st_size for path in here) if stored_path(manifest) else 0
-    return Entry(
+    return ModelEntry(
         name=manifest.name,
         path=folder,
         state=state,
@@ -166,22 +177,22 @@ def _result_paths(manifest: Manifest) -> list[Path]:
     return [model_folder(manifest.name) / name for name in results]
 
 
-def _known_entry(manifest: Manifest, file: ModelFile) -> Entry:
+def _known_entry(manifest: Manifest, file: ModelFile) -> ModelEntry:
     path = model_file(manifest.name, file.file_name)
     name = manifest.name if file is manifest.files[0] else f"{manifest.name}:{file.quantization}"
     size_bytes = path.stat().st_size if path.is_file() else file.size_bytes
     return _entry(name, path, size_bytes, manifest, file)
 
 
-def _own_entry(path: Path) -> Entry:
+def _own_entry(path: Path) -> ModelEntry:
     return _entry(path.parent.name, path, path.stat().st_size, None, None)
 
 
 def _entry(
     name: str, path: Path, size_bytes: int, manifest: Manifest | None, file: ModelFile | None
-) -> Entry:
+) -> ModelEntry:
     state = file_state(path, file.sha256 if file else "")
-    return Entry(
+    return ModelEntry(
         name=name,
         path=path,
         state=state,
@@ -253,11 +264,18 @@ def _note(path: Path, sha256: str, verdict: Verdict, known_sha256: str, before: 
     write_record(path, sha256, compared_with, source, revision)
 
 
-def remove(name: str, progress: Progress = QUIET) -> int:
-    """Delete all of NAME, or one file of it with NAME:QUANT, arrived or not. Returns the bytes freed.
+def remove(name: str, *, on_progress: OnProgress | None = None) -> int:
+    """Delete all files of NAME, or one with NAME:QUANT, arrived or not, and return the bytes freed.
 
-    Raises ModelNotFound when there is nothing to delete.
+    on_progress: called only while another process holds the model.
+
+    Raises ModelNotFound when there is nothing to delete, OptionInvalid for what cannot be a name.
     """
+    return remove_shown(name, progress_of(on_progress))
+
+
+def remove_shown(name: str, progress: Progress) -> int:
+    """As remove(), with a Progress of any kind."""
     head, quantization = split_name(name)
     folder = model_folder(head)
     with lock_model(head, lambda: progress.say(f"another process is at {head}; waiting")):

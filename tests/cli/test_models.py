@@ -51,7 +51,7 @@ def models(*arguments: str) -> int:
 def test_list_fits_eighty_columns_and_says_what_is_here(
     stick: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pull(tiny.NAME, stick)
+    pull(tiny.NAME, from_path=stick)
     other = stick / "a-model-with-a-rather-long-name-of-its-own.gguf"
     other.write_bytes(b"GGUF")
     import_path(other)
@@ -72,7 +72,7 @@ def test_list_fits_eighty_columns_and_says_what_is_here(
 
 
 def test_list_for_programs(stick: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pull(tiny.NAME, stick)
+    pull(tiny.NAME, from_path=stick)
     assert models("list", "--json") == 0
     listed = json.loads(capsys.readouterr().out)
     assert listed["store"] == str(store.store_folder())
@@ -93,7 +93,7 @@ def test_pull_from_a_stick_says_so_and_the_second_time_too(
 
 
 def test_path_prints_the_path_and_nothing_else(stick: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pull(tiny.NAME, stick)
+    pull(tiny.NAME, from_path=stick)
     assert models("path", tiny.NAME) == 0
     place = str(store.model_file(tiny.NAME, tiny.FILE_NAME))
     assert capsys.readouterr() == (f"{place}\n", "")
@@ -111,7 +111,7 @@ def test_path_of_what_is_not_here_names_the_command(capsys: pytest.CaptureFixtur
 def test_verify_hashes_and_tells_whether_the_file_was_touched(
     stick: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = pull(tiny.NAME, stick).path
+    path = pull(tiny.NAME, from_path=stick).path
     assert models("verify") == 0
     out = capsys.readouterr().out
     assert out.startswith(
@@ -129,7 +129,7 @@ def test_verify_hashes_and_tells_whether_the_file_was_touched(
 def test_verify_finds_rot_that_left_size_and_time_alone(
     stick: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = pull(tiny.NAME, stick).path
+    path = pull(tiny.NAME, from_path=stick).path
     status = path.stat()
     path.write_bytes(tiny.CONTENT[:-1] + b"?")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -162,7 +162,7 @@ def test_verify_of_an_empty_store_is_no_error(capsys: pytest.CaptureFixture[str]
 
 
 def test_remove_asks_nothing_of_a_script(stick: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pull(tiny.NAME, stick)
+    pull(tiny.NAME, from_path=stick)
     assert models("remove", tiny.NAME) == 0
     assert capsys.readouterr().out.startswith("tiny removed, 29")
     assert not store.model_folder(tiny.NAME).exists()
@@ -181,7 +181,7 @@ class _Terminal(io.StringIO):
 def test_remove_asks_a_person(
     stick: Path, answer: str, flags: list[str], left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pull(tiny.NAME, stick)
+    pull(tiny.NAME, from_path=stick)
     monkeypatch.setattr(sys, "stdin", _Terminal(f"{answer}\n"))
     assert models("remove", tiny.NAME, *flags) == 0
     assert store.model_folder(tiny.NAME).is_dir() == bool(left)

