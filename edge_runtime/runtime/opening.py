@@ -27,6 +27,7 @@ from ..memory import (
     this_platform,
 )
 from ..memory.residency import MemoryMonitor, ResidencyLayout, plan_layout
+from ..values.checks import whole_number, whole_number_or_none
 from ..values.units import format_bytes, parse_bytes
 from .engine import Engine
 
@@ -180,32 +181,18 @@ def plan_options(
 
     Raises OptionInvalid for a word that is none of the allowed, and a count that is none.
     """
-    _require_positive(
-        context_tokens=context_tokens,
-        micro_batch_tokens=micro_batch_tokens,
-        parallel=parallel,
-        threads=threads,
-    )
     return PlanOptions(
-        context_tokens=context_tokens,
+        context_tokens=whole_number_or_none("context_tokens", context_tokens),
         kv_type=None if kv_type is None else _one_of(KvType, kv_type, "kv"),
-        micro_batch_tokens=micro_batch_tokens,
+        micro_batch_tokens=whole_number_or_none("micro_batch_tokens", micro_batch_tokens),
         repack=repack,
         flash_attention=flash_attention,
         ple_policy=None if ple is None else _one_of(PlePolicy, ple, "ple"),
         ple_locked_bytes=0 if ple_locked is None else parse_bytes(ple_locked, option="ple-locked"),
-        max_sequences=parallel,
-        threads=threads,
+        max_sequences=whole_number("parallel", parallel),
+        threads=whole_number_or_none("threads", threads),
         beside=tuple(beside),
     )
-
-
-def _require_positive(**values: int | None) -> None:
-    for name, value in values.items():
-        if value is not None and (not isinstance(value, int) or not 1 <= value <= 2**24):
-            raise OptionInvalid(
-                f"{name}: {value!r} is not a whole number above 0", hint="leave it out", option=name
-            )
 
 
 def _one_of(kind: type[Choice], text: str, option: str) -> Choice:

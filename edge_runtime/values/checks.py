@@ -1,27 +1,90 @@
-"""Checks of option values that several callers share."""
+"""Checks of numbers that a caller gives: from Python as numbers, from the command line as text."""
 
 from __future__ import annotations
 
+import math
+import re
+from numbers import Integral, Real
+
 from ..errors import OptionInvalid
 
+MOST_COUNT = 2**24  # tokens, threads, runs: more than any of them can be
 
-def require_range(name: str, value: float, low: float, high: float) -> None:
-    if isinstance(value, (int, float)) and low <= value <= high:  # NaN fails both comparisons
-        return
-    raise OptionInvalid(
-        f"{name}: {value!r} is not between {low:g} and {high:g}",
-        hint=f"give a number from {low:g} to {high:g}",
-        option=name,
-        value=str(value),
-    )
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
-def parse_count(text: str | None, option: str) -> int | None:
-    """Raises OptionInvalid, naming the option."""
-    if text is None:
+def whole_number(name: str, value: object, low: int = 1, high: int = MOST_COUNT) -> int:
+    """`value` as an int from `low` to `high`; a float without a fraction, such as 42.0, is one too.
+
+    Raises OptionInvalid, naming `name`, for anything else: 2.5, NaN, True, text.
+    """
+    found = _as_int(value)
+    if found is None or not low <= found <= high:
+        raise _refused(name, value, f"a whole number from {low} to {high}")
+    return found
+
+
+def whole_number_or_none(name: str, value: object, low: int = 1, high: int = MOST_COUNT) -> int | None:
+    """The same of an option that may be left out."""
+    return None if value is None else whole_number(name, value, low, high)
+
+
+def require_range(name: str, value: object, low: float, high: float) -> float:
+    """`value` as a float from `low` to `high`. Raises OptionInvalid, naming `name`; NaN is refused too."""
+    found = _as_float(value)
+    if not low <= found <= high:
+        raise _refused(name, value, f"a number from {low:g} to {high:g}")
+    return found
+
+
+def parse_whole_number(text: str, name: str) -> int:
+    """Digits with or without a sign -> int, of any size. Raises OptionInvalid, naming `name`."""
+    try:
+        if _WHOLE.fullmatch(text):
+            return int(text)
+    except ValueError:  # thousands of digits: Python's own limit
+        pass
+    raise _refused(name, text, "a whole number")
+
+
+def parse_number(text: str, name: str) -> float:
+    """'0.5', '.5', '1e3' -> float. Raises OptionInvalid, naming `name`, also for 'nan' and 'inf'."""
+    if not _DECIMAL.fullmatch(text):
+        raise _refused(name, text, "a number")
+    return float(text)
+
+
+def parse_count(text: str | None, name: str) -> int | None:
+    """A whole number above 0, or None when it was not given. Raises OptionInvalid, naming `name`."""
+    return None if text is None else whole_number(name, parse_whole_number(text, name))
+
+
+def _as_int(value: object) -> int | None:
+    if isinstance(value, bool):
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= 2**24:
-        raise OptionInvalid(
-            f"--{option}: {text[:40]!r} is not a whole number above 0", hint="leave it out", option=option
-        )
-    return int(text)
+    if isinstance(value, Integral):
+        return int(value)
+    found = _as_float(value)
+    return int(found) if found.is_integer() else None
+
+
+def _as_float(value: object) -> float:
+    """NaN for what is no number, and for one that is too large for a float."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.nan
+
+
+def _refused(name: str, value: object, expected: str) -> OptionInvalid:
+    try:
+        shown = repr(value)
+    except ValueError:  # thousands of digits: Python's own limit
+        shown = "a number of thousands of digits"
+    shown = shown if len(shown) <= 42 else f"{shown[:40]}..."
+    return OptionInvalid(
+        f"{name}: {shown} is not {expected}", hint=f"give {expected}", option=name, value=shown
+    )

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, NamedTuple, TypedDict
 
 from ..errors import OptionInvalid
-from .checks import require_range
+from .checks import require_range, whole_number, whole_number_or_none
 
 
 class Message(TypedDict):
@@ -31,11 +31,28 @@ class ContextPolicy(str, Enum):
     STOP = "stop"  # raise ContextFull
 
 
+# Least and most that each of SamplingOptions may be.
+_NUMBERS: Mapping[str, tuple[float, float]] = {
+    "temperature": (0.0, 100.0),
+    "top_p": (0.0, 1.0),
+    "min_p": (0.0, 1.0),
+    "repeat_penalty": (0.01, 100.0),
+    "presence_penalty": (-100.0, 100.0),
+    "frequency_penalty": (-100.0, 100.0),
+}
+_WHOLE_NUMBERS: Mapping[str, tuple[int, int]] = {
+    "top_k": (0, 2**31 - 1),
+    "penalty_window_tokens": (0, 2**20),
+}
+_LARGEST_SEED = 2**32 - 2  # 2^32 - 1 means "random" to llama.cpp
+
+
 @dataclass(frozen=True)
 class SamplingOptions:
     """How the next token is drawn. The order is llama.cpp's: penalties, top-k,
     top-p, min-p, temperature, draw.
 
+    A whole number may come as a float, as JSON and spreadsheets give it: top_k=40.0 is 40.
     Raises OptionInvalid for a value outside its range.
     """
 
@@ -50,16 +67,11 @@ class SamplingOptions:
     seed: int | None = None  # None: a new one for each request
 
     def __post_init__(self) -> None:
-        require_range("temperature", self.temperature, 0.0, 100.0)
-        require_range("top_k", self.top_k, 0, 2**31 - 1)
-        require_range("top_p", self.top_p, 0.0, 1.0)
-        require_range("min_p", self.min_p, 0.0, 1.0)
-        require_range("repeat_penalty", self.repeat_penalty, 0.01, 100.0)
-        require_range("presence_penalty", self.presence_penalty, -100.0, 100.0)
-        require_range("frequency_penalty", self.frequency_penalty, -100.0, 100.0)
-        require_range("penalty_window_tokens", self.penalty_window_tokens, 0, 2**20)
-        if self.seed is not None:
-            require_range("seed", self.seed, 0, 2**32 - 2)  # 2^32 - 1 means "random" to llama.cpp
+        for name, (low, high) in _NUMBERS.items():
+            object.__setattr__(self, name, require_range(name, getattr(self, name), low, high))
+        for name, (least, most) in _WHOLE_NUMBERS.items():
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
+        object.__setattr__(self, "seed", whole_number_or_none("seed", self.seed, 0, _LARGEST_SEED))
 
     @property
     def greedy(self) -> bool:
@@ -84,10 +96,9 @@ class GenerationOptions:
     ignore_end: bool = False  # go on past the model's end token: for benchmarks
 
     def __post_init__(self) -> None:
-        if self.max_tokens is not None:
-            require_range("max_tokens", self.max_tokens, 1, 2**31 - 1)
-        if self.top_logprobs is not None:
-            require_range("top_logprobs", self.top_logprobs, 0, 100)
+        for name, (least, most) in (("max_tokens", (1, 2**31 - 1)), ("top_logprobs", (0, 100))):
+            value = whole_number_or_none(name, getattr(self, name), least, most)
+            object.__setattr__(self, name, value)
         if len(self.stop) > 64 or any(not text or len(text) > 1024 for text in self.stop):
             raise OptionInvalid(
                 "stop: at most 64 strings of 1 to 1024 characters",

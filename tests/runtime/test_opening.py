@@ -43,7 +43,7 @@ def test_a_model_is_closed_again_when_its_monitor_cannot_start(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"context_tokens": 0}, "context_tokens: 0 is not a whole number above 0"),
+        ({"context_tokens": 0}, "context_tokens: 0 is not a whole number from 1 to"),
         ({"micro_batch_tokens": -1}, "micro_batch_tokens: -1 is not a whole number"),
         ({"parallel": 1.5}, "parallel: 1.5 is not a whole number"),
         ({"threads": 2**24 + 1}, "threads: 16777217 is not a whole number"),

@@ -81,11 +81,3 @@ def _tokens(vocabulary: Vocabulary, text: str, wanted: int | None) -> list[int]:
 
 def _smaller_context(text_tokens: int) -> str:
     return f", or --context {text_tokens}" if text_tokens >= FEWEST_CONTEXT_TOKENS else ""
-
-
-def check_count(option: str, count: int | None) -> None:
-    """Raises OptionInvalid unless it is at least 1, or not given."""
-    if count is not None and count < 1:
-        raise OptionInvalid(
-            f"--{option}: must be at least 1, not {count}", hint="leave it out", option=option, value=count
-        )

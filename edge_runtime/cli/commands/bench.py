@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ...errors import OptionInvalid
+from ...values.checks import parse_count
 from ...values.units import format_bytes
 from ..options.model_options import add_model_options, model_name, open_runtime
 from ..screen.exit_status import GOOD
@@ -27,11 +27,9 @@ def add_parser(commands: _Commands) -> None:
         description="Measure a chat model's speed and memory on this device. Nothing else should be running.",
     )
     add_model_options(parser)
-    parser.add_argument("--prompt-tokens", type=int, default=256, metavar="N")
-    parser.add_argument("--answer-tokens", type=int, default=64, metavar="N")
-    parser.add_argument(
-        "--repeat", type=int, default=5, metavar="N", help="runs after one warm-up; medians count"
-    )
+    parser.add_argument("--prompt-tokens", metavar="N", help="to read in each run; default 256")
+    parser.add_argument("--answer-tokens", metavar="N", help="to write in each run; default 64")
+    parser.add_argument("--repeat", metavar="N", help="runs after one warm-up, medians count; default 5")
     parser.add_argument("--json", action="store_true", help="only the JSON line")
     parser.set_defaults(run=run)
     others = parser.add_subparsers(title="other kinds of models", metavar="KIND")
@@ -42,17 +40,12 @@ def run(args: argparse.Namespace) -> int:
     from ...bench.speed import run_bench
     from ...gguf.header import read_header
 
-    for name in ("prompt_tokens", "answer_tokens", "repeat"):
-        if getattr(args, name) < 1:
-            raise OptionInvalid(
-                f"--{name.replace('_', '-')}: must be at least 1", hint="leave it out", option=name
-            )
     result = run_bench(
         lambda: open_runtime(args, model_name(args)),
         lambda runtime: read_header(runtime.model_path),
-        prompt_tokens=args.prompt_tokens,
-        answer_tokens=args.answer_tokens,
-        repeat=args.repeat,
+        prompt_tokens=parse_count(args.prompt_tokens, "prompt_tokens") or 256,
+        answer_tokens=parse_count(args.answer_tokens, "answer_tokens") or 64,
+        repeat=parse_count(args.repeat, "repeat") or 5,
         on_run=_show_run,
     )
     if not args.json:

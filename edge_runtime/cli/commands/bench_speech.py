@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...catalog.catalog import DEFAULT_SPEECH_MODEL
-from ...errors import OptionInvalid
 from ...speech.recognition.languages import parse_language
+from ...values.checks import parse_count
 from ...values.units import format_bytes
 from ..options.model_options import add_offline_option, number_option
 from ..screen.exit_status import GOOD
@@ -80,9 +80,7 @@ def run(args: argparse.Namespace) -> int:
 def _clips(args: argparse.Namespace) -> list[SpeechClip]:
     from ...bench.speech import choose_clips, default_manifest, read_manifest
 
-    limit = number_option(args, "limit", int)
-    if limit is not None and limit < 1:
-        raise OptionInvalid("--limit: must be at least 1", hint="leave it out", option="limit")
+    limit = parse_count(args.limit, "limit")
     languages = [parse_language(name) for name in (args.language or "").split(",") if name.strip()]
     return choose_clips(read_manifest(args.manifest or default_manifest()), languages, limit)
 

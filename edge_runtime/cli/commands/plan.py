@@ -158,7 +158,7 @@ def _options(args: argparse.Namespace) -> PlanOptions:
     return PlanOptions(
         context_tokens=parse_count(args.context, "context"),
         kv_type=KvType(args.kv) if args.kv else None,
-        micro_batch_tokens=parse_count(args.micro_batch, "micro-batch"),
+        micro_batch_tokens=parse_count(args.micro_batch, "micro_batch"),
         repack=args.repack,
         flash_attention=args.flash_attention,
         ple_policy=PlePolicy(args.ple) if args.ple else None,

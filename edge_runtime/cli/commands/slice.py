@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...values.display_text import clean
 from ...values.units import format_bytes
+from ..options.model_options import number_option
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 
@@ -33,9 +34,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--skip-layers", metavar="LAYERS", help="such as 20-24 or 21,22,30; the first layer is 0"
     )
-    parser.add_argument(
-        "--ffn", type=int, metavar="COLUMNS", help="that each feed-forward keeps, such as 8192"
-    )
+    parser.add_argument("--ffn", metavar="COLUMNS", help="that each feed-forward keeps, such as 8192")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
     parser.set_defaults(run=_run)
@@ -45,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
     from edge_tools.slice import SliceOptions, parse_layers, slice_model
 
     skipped = parse_layers(args.skip_layers) if args.skip_layers is not None else ()
-    options = SliceOptions(args.to, skipped, args.ffn)
+    options = SliceOptions(args.to, skipped, number_option(args, "ffn", int))
     sliced = slice_model(args.model, args.path, options, force=args.force, progress=ConsoleProgress())
     print(json.dumps(sliced.as_json(), indent=1) if args.json else "\n".join(sliced_lines(sliced)))
     return GOOD

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...values.units import format_bytes
+from ..options.model_options import number_option
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 
@@ -39,31 +40,25 @@ def add_parser(commands: Any) -> None:
         parser.add_argument(
             option, dest=f"{name}_type", default=default, metavar="TYPE", help=f"{text}; default {default}"
         )
-    parser.add_argument("--scale", type=float, default=1.0, metavar="S", help="0.1: a tenth of everything")
-    parser.add_argument("--seed", type=_seed, default=0, metavar="N", help="default 0")
+    parser.add_argument("--scale", metavar="S", help="0.1: a tenth of everything; default 1")
+    parser.add_argument("--seed", metavar="N", help="the same seed gives the same file; default 0")
     parser.add_argument("--tokenizer", metavar="MODEL", help="name or GGUF file; default gemma-3-270m")
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
     parser.set_defaults(run=_run)
 
 
-def _seed(text: str) -> int:
-    seed = int(text)
-    if seed < 0:
-        raise argparse.ArgumentTypeError("a seed is 0 or more")
-    return seed
-
-
 def _run(args: argparse.Namespace) -> int:
     from edge_tools.synth import Quantizations, scaled, shape_named, write_model
 
     types = Quantizations.named(**{name: getattr(args, f"{name}_type") for name in _CLASSES})
-    shape = scaled(shape_named(args.shape), args.scale)
+    scale = number_option(args, "scale", float)
+    shape = scaled(shape_named(args.shape), 1.0 if scale is None else scale)
     written = write_model(
         args.path,
         shape,
         types,
-        seed=args.seed,
+        seed=number_option(args, "seed", int) or 0,
         tokenizer=args.tokenizer,
         force=args.force,
         progress=ConsoleProgress(),

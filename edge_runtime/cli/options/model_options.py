@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ...catalog.catalog import DEFAULT_MODEL
-from ...errors import OptionInvalid
+from ...values.checks import parse_number, parse_whole_number
 from ...values.records import GenerationKeywords, generation_options
 
 if TYPE_CHECKING:
@@ -117,17 +117,10 @@ def number_option(args: argparse.Namespace, name: str, kind: type[Number]) -> Nu
 
     argparse's own conversion would print the whole usage over its message.
     """
-    text: Any = getattr(args, name)
+    text: str | None = getattr(args, name)
     if text is None:
         return None
-    try:
-        return kind(text)
-    except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
-        option = "--" + name.replace("_", "-")
-        raise OptionInvalid(
-            f"{option}: {str(text)[:40]!r} is not {wanted}", hint=f"for example {option} 1", option=name
-        ) from None
+    return kind(parse_whole_number(text, name) if kind is int else parse_number(text, name))
 
 
 def open_shown(

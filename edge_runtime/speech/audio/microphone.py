@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import AudioDeviceUnavailable
-from ...values.checks import require_range
+from ...values.checks import require_range, whole_number
 from .block import AudioBlock, as_float, mix_to_mono
 from .capture_ring import CaptureRing
 from .devices import AudioDevice, describe_inputs, find_input, list_devices
@@ -33,7 +33,7 @@ class CaptureOptions:
 
     def __post_init__(self) -> None:
         """Raises OptionInvalid."""
-        require_range("block_ms", self.block_ms, 10, 10_000)
+        object.__setattr__(self, "block_ms", whole_number("block_ms", self.block_ms, 10, 10_000))
         require_range("ring_s", self.ring_s, 2 * self.block_ms / 1000, 600.0)
         require_range("quiet_limit_s", self.quiet_limit_s, 0.1, 600.0)
 

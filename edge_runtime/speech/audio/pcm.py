@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from ...errors import AudioFormatUnsupported
-from ...values.checks import require_range
+from ...values.checks import whole_number
 from .block import SPEECH_RATE_HZ, AudioBlock, as_float, mix_to_mono
 from .speech_blocks import BLOCK_MS, SpeechBlocks
 
@@ -48,7 +48,7 @@ class PcmStream:
         block_ms: int = BLOCK_MS,
     ) -> None:
         """Raises AudioFormatUnsupported when the stream is a terminal, OptionInvalid for absurd channels."""
-        require_range("channels", channels, 1, _MOST_CHANNELS)
+        channels = whole_number("channels", channels, 1, _MOST_CHANNELS)
         if stream.isatty():
             raise AudioFormatUnsupported(
                 "standard input is a terminal, not sound",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from ...values.checks import require_range
+from ...values.checks import require_range, whole_number_or_none
 from ..audio import Samples
 
 
@@ -50,8 +50,8 @@ class RecognitionOptions:
     def __post_init__(self) -> None:
         require_range("least_context_s", self.least_context_s, 0.0, 30.0)
         require_range("margin_s", self.margin_s, 0.0, 30.0)
-        if self.most_tokens is not None:
-            require_range("most_tokens", self.most_tokens, 1, 10_000)
+        most_tokens = whole_number_or_none("most_tokens", self.most_tokens, 1, 10_000)
+        object.__setattr__(self, "most_tokens", most_tokens)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import ModelFileInvalid, ModelNotFound
-from ...values.checks import require_range
+from ...values import checks
 from .attempt import Decoder
 from .config import WhisperConfig, make_config
 from .faster_whisper import FasterWhisper, FasterWhisperEngine, is_ctranslate2, read_ctranslate2
@@ -31,7 +31,7 @@ def open_recognizer(folder: str | os.PathLike[str], threads: int = 2) -> Whisper
     Raises EngineUnavailable (no onnxruntime, or no faster-whisper), ModelNotFound, ModelFileInvalid,
     ModelUnsupported (ONNX files, but not these).
     """
-    require_range("threads", threads, 1, 1024)
+    threads = checks.whole_number("threads", threads, 1, 1024)
     path = Path(folder)
     if (path / ENCODER_NAME).is_file():
         return _open_pair(path, threads)

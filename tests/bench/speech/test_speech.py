@@ -183,7 +183,7 @@ def test_missing_packages_are_told_before_anything_is_heard(monkeypatch: pytest.
 def test_bench_alone_is_still_that_of_chat_models() -> None:
     chat = build_parser().parse_args(["bench", "--repeat", "2", "--model", "m"])
     speech = build_parser().parse_args(["bench", "speech", "--language", "en"])
-    assert (chat.run.__module__, chat.repeat) == ("edge_runtime.cli.commands.bench", 2)
+    assert (chat.run.__module__, chat.repeat) == ("edge_runtime.cli.commands.bench", "2")
     assert (speech.run.__module__, speech.model) == ("edge_runtime.cli.commands.bench_speech", "whisper-base")
 
 

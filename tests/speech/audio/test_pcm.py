@@ -90,5 +90,5 @@ def test_a_terminal_is_no_source_of_sound() -> None:
 
 @pytest.mark.parametrize("channels", [0, -1, 65])
 def test_absurd_channel_counts_are_refused(channels: int) -> None:
-    with pytest.raises(OptionInvalid, match=f"channels: {channels} is not between 1 and 64"):
+    with pytest.raises(OptionInvalid, match=f"channels: {channels} is not a whole number from 1 to 64"):
         PcmStream(io.BytesIO(), channels=channels)

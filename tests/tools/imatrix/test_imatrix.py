@@ -175,8 +175,8 @@ def test_a_text_that_is_too_short_says_by_how_much(tiny: Path, tmp_path: Path) -
     [
         ({"context_tokens": 8}, "at least 16"),
         ({"context_tokens": 257}, "at most the 256 that tiny.gguf was trained for"),
-        ({"chunks": 0}, "--chunks: must be at least 1, not 0"),
-        ({"threads": -1}, "--threads: must be at least 1, not -1"),
+        ({"chunks": 0}, "chunks: 0 is not a whole number from 1"),
+        ({"threads": -1}, "threads: -1 is not a whole number from 1"),
     ],
 )
 def test_options_that_make_no_sense(

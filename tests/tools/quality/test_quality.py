@@ -326,6 +326,6 @@ def test_a_picture_that_cannot_be_drawn_is_known_first(
 
 def test_what_cannot_be_read_is_named(tiny: Path, text: Path, tmp_path: Path, capsys: Capture) -> None:
     assert run(tiny, "--reference", tiny, "--text", text, "--chunks", "some") == 2
-    assert "--chunks: 'some' is not a whole number" in capsys.readouterr().err
+    assert "chunks: 'some' is not a whole number" in capsys.readouterr().err
     assert run(tiny, "--reference", tiny, "--text", tmp_path / "none.txt") == 2
     assert "--text: " in capsys.readouterr().err

@@ -17,9 +17,10 @@ from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import read_header
 from edge_runtime.gguf.writing import check_output
 from edge_runtime.gguf.writing.output_file import cannot_write
+from edge_runtime.values.checks import whole_number_or_none
 from edge_runtime.values.progress import QUIET, Progress
 
-from ..text_chunks import check_count, chunk_tokens, cut_chunks
+from ..text_chunks import chunk_tokens, cut_chunks
 from .collecting import Collector, counted_weights
 from .matrix import ImportanceMatrix
 from .writing import write_imatrix
@@ -45,8 +46,8 @@ def compute_imatrix(
     Raises OptionInvalid (an output that exists, a text that is too short), ModelNotFound,
     ModelFileInvalid, ModelUnsupported, ModelLoadFailed, BackendFailed, EngineUnavailable, StorageFull.
     """
-    check_count("chunks", chunks)
-    check_count("threads", threads)
+    chunks = whole_number_or_none("chunks", chunks)
+    threads = whole_number_or_none("threads", threads)
     check_output(output, force)
     header = read_header(locate(model).path)
     _check_place(output, header.paths)

@@ -21,10 +21,11 @@ from edge_runtime.device.folders import cache_folder
 from edge_runtime.errors import BackendFailed
 from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import GgufHeader, read_header
+from edge_runtime.values.checks import whole_number_or_none
 from edge_runtime.values.progress import QUIET, Advance, Progress
 
 from ..tensor_data import element_count
-from ..text_chunks import Chunks, check_count, chunk_tokens, cut_chunks
+from ..text_chunks import Chunks, chunk_tokens, cut_chunks
 from .reference_rows import ReferenceRows, open_reference_rows
 from .result import ModelQuality, Quality
 from .rows import relative
@@ -53,8 +54,8 @@ def measure_quality(
     ModelUnsupported (another vocabulary than the reference's), ModelLoadFailed, BackendFailed,
     EngineUnavailable, StorageFull.
     """
-    check_count("chunks", chunks)
-    check_count("threads", threads)
+    chunks = whole_number_or_none("chunks", chunks)
+    threads = whole_number_or_none("threads", threads)
     base, *others = headers = [_checked(model) for model in (reference, *models)]
     for other in others:
         check_vocabulary(base, other)

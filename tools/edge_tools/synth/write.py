@@ -14,6 +14,7 @@ import numpy as np
 from edge_runtime.errors import ModelUnsupported
 from edge_runtime.gguf.types import GgmlType
 from edge_runtime.gguf.writing import HeaderValue, NewTensor, check_output, write_gguf
+from edge_runtime.values.checks import whole_number
 from edge_runtime.values.progress import QUIET, Progress
 
 from .blocks import RandomBlocks, type_for_rows
@@ -63,6 +64,9 @@ class Written:
         }
 
 
+_LARGEST_SEED = 2**31 - 1
+
+
 def write_model(
     path: str | os.PathLike[str],
     shape: Shape,
@@ -84,6 +88,7 @@ def write_model(
     """
     path = Path(path).expanduser()
     check_output(path, force)
+    seed = whole_number("seed", seed, 0, _LARGEST_SEED)
     quantizations = quantizations or Quantizations()
     weights = weights_of(shape)
     blocks = RandomBlocks(seed)
