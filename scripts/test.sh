@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Sets up, fetches the models that tests/real needs, runs every check. Arguments go to pytest.
+# Sets up, fetches the models that tests/real needs, runs every check. Arguments go to pytest; without any, the
+# wheel is built and tested too.
 #   scripts/test.sh [--portable] [PYTEST ARGUMENTS]
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -16,4 +17,5 @@ fi
 "$bin/ruff" check .
 "$bin/ruff" format --check .
 "$bin/mypy"
+if [ $# -eq 0 ]; then "$root/scripts/test_wheel.sh"; fi
 exec "$bin/python" -m pytest "$@"
