@@ -1,4 +1,4 @@
-"""What a CUDA build takes beyond flags: the compiler, the GPU's architecture, where the libraries lie."""
+"""Settings of a CUDA build: the compiler, the GPU's architecture, the libraries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who imports whom, what importing costs, and whether __all__ is the truth."""
+"""The layout: imports between folders, the cost of importing, the truth of __all__."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which conversations have an engine state on disk, so that resuming them costs no prefill.
+"""The list of conversations whose engine state is on disk, so that resuming them costs no prefill.
 
 A state is a cache: it can always be made again by evaluating the conversation. So their
 number and size are bounded, the oldest go first, and a failure costs nothing but time.

@@ -1,4 +1,4 @@
-"""What the engine asks of the library underneath. `llama_backend` fulfils it; tests script it."""
+"""The interface between the engine and the library underneath; `backends/llama` implements it."""
 
 from __future__ import annotations
 

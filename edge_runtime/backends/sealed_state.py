@@ -1,4 +1,4 @@
-"""Seals the state files that llama.cpp writes, so that only whole ones of the same model are read.
+"""State files of llama.cpp sealed with a hash, so that only whole ones of the same model are read.
 
 llama.cpp believes a state file: a damaged one ends the process. So a footer is
 put behind its data (which it ignores) with a hash of everything, and a name for

@@ -1,4 +1,4 @@
-"""What this device has and can do: doctor, speed, plans compared with reality, speech, pictures.
+"""Measurements of this device: doctor, speed, plans compared with reality, speech, pictures.
 
 Measures; changes nothing.
 Imports `assistant` and below.

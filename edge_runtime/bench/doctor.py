@@ -1,4 +1,4 @@
-"""From what was found on this device to what stands in the way of running a model. Pure.
+"""Rules of `doctor`: problems that findings about this device add up to. Pure.
 
 doctor_findings looks; this module judges; the command line prints.
 """

@@ -1,4 +1,4 @@
-"""A plan put to the test: a child process loads the model as planned, runs it, and is watched.
+"""Comparison of a plan with a real run: a child process loads the model as planned and is watched.
 
     python -m edge_runtime.bench.plan_check TASK        TASK: JSON, see MeasureTask
 

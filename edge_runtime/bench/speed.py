@@ -1,4 +1,4 @@
-"""How fast a model reads and writes here, and what it holds in memory meanwhile."""
+"""Speed benchmark of one model: prefill, decode, and memory held meanwhile."""
 
 from __future__ import annotations
 

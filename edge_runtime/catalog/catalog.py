@@ -1,4 +1,4 @@
-"""Which models are known, and where a model's file is on this device. Opens no connection."""
+"""The catalog: known models, and where their files are on this device. Opens no connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The list of models, known or in the store, and the check and removal of their files."""
+"""The list of known and stored models, and the check of their files."""
 
 from __future__ import annotations
 

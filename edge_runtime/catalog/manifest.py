@@ -1,4 +1,4 @@
-"""A model's manifest: which files it has, how large they are, where they come from.
+"""A model's manifest: its files, their sizes and hashes, and where they come from.
 
 One TOML file for each model, in `models/` or in the store's `manifests/`. An
 empty sha256 or a size of 0 means that nobody has checked it: never a guess.

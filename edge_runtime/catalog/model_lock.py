@@ -1,4 +1,4 @@
-"""One process at a time changes a model; the others wait and then find it done."""
+"""A lock for each model: one process at a time changes it; the others wait and find it done."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model store: one folder for each model, files that got their name only after a check.
+"""The model store: one folder for each model, files that are named only after a check.
 
 <store>/models/NAME/FILE                 complete; its sha256 was compared before it got this name
 <store>/models/NAME/FILE.json            what was compared, when, and where the file came from

@@ -1,4 +1,4 @@
-"""What the control groups around this process allow it: memory and processor time.
+"""Control group limits of this process: memory and processor time.
 
 Reads version 1 and 2 side by side, as hybrid systems have both. A limit anywhere
 between the process's own group and the top of the mount binds, so all are returned.

@@ -1,4 +1,4 @@
-"""What this device has: processor, cores to use, memory and every limit on it.
+"""Facts about this device: processor, cores to use, memory and every limit on it.
 
 Linux from /proc and /sys, macOS from sysctl and vm_stat, other systems as far as
 Python's standard library knows. What cannot be found out is None, never a guess.

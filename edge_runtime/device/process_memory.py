@@ -1,4 +1,4 @@
-"""What one process holds in memory, by kind, now and at its peak.
+"""Memory of one process by kind, now and at its peak.
 
 Anonymous memory (KV cache, buffers, repacked weights) must stay in RAM; file-backed
 pages (a mapped model) can be dropped and read again. The two are never added up here.

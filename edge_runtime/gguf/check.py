@@ -1,4 +1,4 @@
-"""Stops a well-formed GGUF file whose values make no sense before llama.cpp meets it.
+"""Checks of a well-formed GGUF file whose values make no sense, before llama.cpp reads it.
 
 llama.cpp refuses many bad values with an error, but some end in a failed
 assertion, a division by zero or an exception that nobody catches: the process is

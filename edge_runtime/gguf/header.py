@@ -1,4 +1,4 @@
-"""What a GGUF model file says about itself, without reading a single weight.
+"""The header of a GGUF model file, read without its weights.
 
 Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. The limits are
 those of llama.cpp's own reader (ggml/src/gguf.cpp at 0c1e57098) or tighter.

@@ -1,4 +1,4 @@
-"""What a GGUF file is made of: value types, tensor types, lists of strings."""
+"""GGUF's value types, tensor types and lists of strings."""
 
 from __future__ import annotations
 

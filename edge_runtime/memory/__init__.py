@@ -1,4 +1,4 @@
-"""What a model will hold in memory, and which settings a budget allows: arithmetic, nothing is loaded."""
+"""Memory plans: arithmetic on a header, nothing is loaded."""
 
 from .budget import Budget, safe_budget, system_name
 from .choose import plan_memory

@@ -1,4 +1,4 @@
-"""From choices to parts: everything that a runtime with these choices holds at its peak."""
+"""The parts of a plan: everything that a runtime with given choices holds at its peak."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which way of attention is faster, and what the plain one takes.
+"""The choice between plain and flash attention, and the memory that plain attention takes.
 
 Flash attention never writes down who looks at whom how much; plain attention does, for every
 head, token of the micro-batch and cell of the cache. llama.cpp always takes the first where it

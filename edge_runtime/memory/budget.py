@@ -1,4 +1,4 @@
-"""How much memory a runtime may safely take on this device, and what says so."""
+"""The default budget: memory that a runtime may safely take on this device, and its reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which settings a budget allows: a ladder of them, best first, and the first that fits."""
+"""The choice of settings for a budget: a ladder of them, best first, and the first that fits."""
 
 from __future__ import annotations
 

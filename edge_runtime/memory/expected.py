@@ -1,4 +1,4 @@
-"""What a plan says of a run that does not fill its context.
+"""The plan of a run that does not fill its context.
 
 A plan speaks of the peak, with the context full. Five kinds of parts are touched only as
 far as the tokens go: masks, scores, the buffers of a micro-batch, and rows of two tables.

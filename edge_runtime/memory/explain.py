@@ -1,4 +1,4 @@
-"""A plan in a few plain lines: what was chosen and why, and what the next step would cost."""
+"""Explanations of a plan, as sentences for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process takes before and beside the model: Python, libraries, vocabulary, context tables.
+"""Memory of the process itself: Python, libraries, vocabulary, context tables.
 
 Measured on x86-64, Linux 6.18, Python 3.11, numpy 2.4, llama-cpp-python 0.3.36, with
 SmolLM2 135M (49,152 tokens, 48,900 merges), Gemma 3 270M and models of Gemma 3n's and

@@ -1,4 +1,4 @@
-"""What a speech model in onnxruntime, and the voice detector in front of it, hold in memory.
+"""Memory of a speech model in onnxruntime and of the voice detector in front of it.
 
 Measured on x86-64, Linux 6.18, Python 3.11, onnxruntime 1.32, with Whisper base as `models pull` makes it
 (121.7 MB of weights): RssAnon, RssFile and VmHWM of /proc/self/status after each step.

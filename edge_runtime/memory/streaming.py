@@ -1,4 +1,4 @@
-"""Which part of a model's weights can be read from flash for every token.
+"""The part of a model's weights that can be read from flash for every token.
 
 The big matrices of the layers, in whole blocks that are aligned in the file: a block is what
 one page fault reads. What a matrix has before its first whole block and behind its last stays

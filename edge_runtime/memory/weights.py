@@ -1,4 +1,4 @@
-"""Where each weight lives: in the mapped file, as a repacked copy, or on flash.
+"""The place of each weight: in the mapped file, as a repacked copy, or on flash.
 
 Which tensors llama.cpp copies into another order, and what becomes of the originals.
 

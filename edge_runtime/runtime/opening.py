@@ -1,4 +1,4 @@
-"""From what the user asked for to a loaded engine: plan, try out, lay out, load."""
+"""Opening a model: plan, try out, lay out, load."""
 
 from __future__ import annotations
 

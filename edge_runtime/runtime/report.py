@@ -1,4 +1,4 @@
-"""What a generation was and cost, in the shape that scripts rely on: generate and bench print it."""
+"""The JSON report of a generation, which `generate` and `bench` print."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long `convert` takes and what it holds in memory, next to `cp` and a cast of the same numbers.
+"""Time and memory of `convert`, next to `cp` and a cast of the same numbers.
 
     scripts/bench_convert.sh [--scale S] [--repeat N] [--types TYPE,...] [--keep] [--folder DIR]
                              [--report FILE]

@@ -1,4 +1,4 @@
-"""What Python adds to llama.cpp's own memory, with a vocabulary of 262,144 tokens."""
+"""Memory that Python adds to llama.cpp's own, with a vocabulary of 262,144 tokens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark found, next to what it should be."""
+"""Tables of measured figures next to their goals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What llama.cpp answers with our file, next to what transformers answered with the checkpoint."""
+"""Answers of llama.cpp with our file, next to those of transformers with the checkpoint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What CTranslate2 and faster-whisper make of the clips. Runs in the reference environment alone.
+"""Transcripts of CTranslate2 and faster-whisper. Runs in the reference environment alone.
 
 Text: CTranslate2, greedy, without timestamps, of 30 s padded with silence, in F32 and in int8. Words with
 times: faster-whisper, in F32. Each with the language given. One JSON object: path -> answers. It is written

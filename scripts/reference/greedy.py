@@ -1,4 +1,4 @@
-"""What transformers answers to a prompt, for llama.cpp to be compared with."""
+"""Greedy answers of transformers, for llama.cpp to be compared with."""
 
 from __future__ import annotations
 

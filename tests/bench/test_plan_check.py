@@ -1,4 +1,4 @@
-"""What a plan expects of a short prompt, and how it is compared. The child runs for real in tests/real."""
+"""Plans for a short prompt, and their comparison. The child runs for real in tests/real."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a terminal of 80 columns and 24 rows shows, in an emulator of one."""
+"""Live captions in an emulated terminal of 80 columns and 24 rows."""
 
 from __future__ import annotations
 

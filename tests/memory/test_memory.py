@@ -1,4 +1,4 @@
-"""What each part of a plan takes, worked out by hand for small models."""
+"""Sizes of each part of a plan, worked out by hand for small models."""
 
 from __future__ import annotations
 

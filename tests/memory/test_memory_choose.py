@@ -1,4 +1,4 @@
-"""What the planner picks for a budget, and what it says about it."""
+"""Choices of the planner for a budget, and its words about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What slice cuts out runs in llama.cpp, and thinks what the same weights cut out by numpy think."""
+"""Sliced models run in llama.cpp and agree with the same weights cut out by numpy."""
 
 from __future__ import annotations
 

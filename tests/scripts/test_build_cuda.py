@@ -1,4 +1,4 @@
-"""What the build scripts decide for CUDA. Driver and compiler are stand-ins."""
+"""Decisions of the build scripts for CUDA. Driver and compiler are stand-ins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was said in a conversation, here and in its history; and an answer that waits."""
+"""Conversations for tests: texts of a history, and an answer that waits."""
 
 from __future__ import annotations
 

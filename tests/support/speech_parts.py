@@ -1,4 +1,4 @@
-"""What recognizers without a model have in common: scripted_speech and tone_speech."""
+"""Parts that recognizers without a model share: scripted_speech and tone_speech."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What prepares models on a bigger machine; nothing here runs while a model answers."""
+"""Tools that make and check model files: convert, quantize, slice, quality, inspect and others."""

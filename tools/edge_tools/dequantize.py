@@ -1,4 +1,4 @@
-"""Weights as plain numbers, whatever type they are stored in."""
+"""Dequantizing: weights as plain numbers, from any type."""
 
 from __future__ import annotations
 

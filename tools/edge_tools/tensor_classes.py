@@ -1,4 +1,4 @@
-"""What a tensor is for: the classes that sizes are added up by, and types chosen by."""
+"""Classes of tensors, by which sizes are added up and types are chosen."""
 
 from __future__ import annotations
 

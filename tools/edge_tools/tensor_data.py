@@ -1,4 +1,4 @@
-"""Reads weights piece by piece: no tensor is ever in memory as a whole.
+"""Reading weights piece by piece: no tensor is ever in memory as a whole.
 
 The file is read, never mapped: one that shrinks under a mapping ends the process.
 """

@@ -1,4 +1,4 @@
-"""What llama.cpp asks after every node of a graph: shall I stop?
+"""The abort callback of llama.cpp: called after every node of a graph.
 
 The callback is a function of the C library: one in Python would cost a millisecond a token.
 """

@@ -1,4 +1,4 @@
-"""What enters a model's weight matrices while llama.cpp computes with them.
+"""The activations that enter a model's weight matrices while llama.cpp computes.
 
 llama.cpp asks of every node of a graph whether its value is wanted, computes up to
 there, and shows it. Nodes that multiply with a weight are wanted; their other operand

@@ -1,4 +1,4 @@
-"""Plain numbers into a quantized type's blocks: ggml's own functions, which let other threads run meanwhile.
+"""Quantizing numbers into blocks with ggml's own functions, which let other threads run meanwhile.
 
 Source: llama.cpp ggml/include/ggml.h, ggml_quantize_chunk; ggml/src/ggml-cpu/quants.h, quantize_row_q8_0;
 at 0c1e57098.

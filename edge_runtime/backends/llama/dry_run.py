@@ -1,4 +1,4 @@
-"""What llama.cpp itself says a context would take, without allocating or reading weights.
+"""Sizes of a context's buffers from llama.cpp itself, without allocating or reading weights.
 
 llama.cpp plans a model's compute graph and logs the size of its buffer. In a child
 process, since a file that nobody has planned before may end it. Weights and cache

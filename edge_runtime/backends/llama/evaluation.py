@@ -1,4 +1,4 @@
-"""A model that reads text chunk by chunk, for tools that look at everything it says on the way."""
+"""Evaluating a text chunk by chunk, for tools that need the logits of every position."""
 
 from __future__ import annotations
 

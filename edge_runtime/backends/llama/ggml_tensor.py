@@ -1,4 +1,4 @@
-"""ggml's tensors seen from outside: their structure, checked against ggml's own accessors.
+"""The structure of ggml's tensors, checked against ggml's own accessors.
 
 Source: struct ggml_tensor in llama.cpp ggml/include/ggml.h at 0c1e57098.
 """

@@ -1,4 +1,4 @@
-"""What the quantizer's child process does: call llama_model_quantize and pass on its log.
+"""The quantizer's child process: calls llama_model_quantize and passes on its log.
 
 Run as a program. Standard input: a line of JSON (see quantizer.py), then the importance
 matrix as 32-bit floats. Standard output: a line of JSON for each event,

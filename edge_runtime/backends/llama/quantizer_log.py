@@ -1,4 +1,4 @@
-"""What llama.cpp's quantizer says while it works, read message by message.
+"""The log of llama.cpp's quantizer, parsed message by message.
 
 Source: llama.cpp at 0c1e57098, src/llama-quant.cpp.
 """

@@ -1,4 +1,4 @@
-"""Which weights ggml's CPU backend would copy into another order ("repack"), asked of ggml itself."""
+"""The weights that ggml's CPU backend would copy into another order ("repack"), asked of ggml itself."""
 
 from __future__ import annotations
 

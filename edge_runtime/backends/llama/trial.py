@@ -1,4 +1,4 @@
-"""What the crash guard's child process does: load a model, make a context, decode if asked.
+"""The crash guard's child process: loads a model, makes a context, decodes if asked.
 
 Run as a program with a JSON task as its argument; exit status 0, or 1 with
 llama.cpp's words on stderr, or death. Uses the binding alone, without numpy: a

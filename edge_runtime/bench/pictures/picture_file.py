@@ -1,4 +1,4 @@
-"""The file that --plot names, and sizes as its axes count them."""
+"""The file of a picture: its ending, and writing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all pictures have in common. No window, no global state. Needs matplotlib."""
+"""The style that all pictures share. No window, no global state. Needs matplotlib."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan as a picture: where the bytes go, as one bar, and what was measured as another.
+"""A plan as a picture: one bar for the planned bytes, another for the measured ones.
 
 What to draw is decided here in plain values; plan_canvas.py does it with matplotlib.
 """

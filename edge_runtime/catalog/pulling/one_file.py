@@ -1,4 +1,4 @@
-"""Bring one file into the store, from the first of its sources that delivers, or from a local copy."""
+"""Bringing one file into the store, from the first source that delivers, or from a local copy."""
 
 from __future__ import annotations
 

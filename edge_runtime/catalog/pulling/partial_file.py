@@ -1,4 +1,4 @@
-"""A file on its way into the store: hashed while it grows, named only when it is right."""
+"""A file while it arrives: hashed as it grows, given its name only when it is right."""
 
 from __future__ import annotations
 

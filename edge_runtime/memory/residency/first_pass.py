@@ -1,4 +1,4 @@
-"""When a pass through the model is done with which weights: seen in the first one.
+"""Recording of the first pass through a model: at which node each weight was last used.
 
 How far a pass has come is known in nodes of its graph, and no tensor's name goes with a count.
 But weights that are not in memory come in when they are touched. That moment is exact, whatever

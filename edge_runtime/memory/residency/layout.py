@@ -1,4 +1,4 @@
-"""Which bytes of a model's files stay in memory, which come and go, and which are never needed again."""
+"""The residency layout: bytes of a model's files that stay in memory, come and go, or are never needed again."""
 
 from __future__ import annotations
 

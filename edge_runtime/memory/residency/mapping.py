@@ -1,4 +1,4 @@
-"""Where a model's files lie in this process's memory."""
+"""Addresses of a model's files in this process's memory."""
 
 from __future__ import annotations
 

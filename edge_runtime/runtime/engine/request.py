@@ -1,4 +1,4 @@
-"""What a caller hands to the engine, and what it gets back."""
+"""Requests to the engine, and the events that answer them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which conversation lives in which of the context's sequences, and what can be reused."""
+"""Slots: conversations in the context's sequences, and the prefixes that can be reused."""
 
 from __future__ import annotations
 

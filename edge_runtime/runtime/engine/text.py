@@ -1,4 +1,4 @@
-"""From token bytes to text that may be shown: whole characters, no stop strings."""
+"""Token bytes to text that may be shown: whole characters, no stop strings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From messages to prompt text, through the chat template that the model file carries."""
+"""Chat templates: messages to prompt text, through the template that the model file carries."""
 
 from __future__ import annotations
 

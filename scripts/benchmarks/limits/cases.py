@@ -1,4 +1,4 @@
-"""What is measured, under which limit, and what should come out."""
+"""The cases of the memory benchmark: model, limit, goal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what single runs found to a case's figures: medians, and medians of ratios."""
+"""Figures of a case from its single runs: medians, and medians of ratios."""
 
 from __future__ import annotations
 

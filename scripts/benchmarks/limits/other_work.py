@@ -1,4 +1,4 @@
-"""How busy other processes kept the machine during a run: a benchmark is only as good as its silence."""
+"""Processor time that other processes took during a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When each llama_decode returned, and what the process had read from disk by then."""
+"""The time of each llama_decode's return, and the bytes read from disk by then."""
 
 from __future__ import annotations
 

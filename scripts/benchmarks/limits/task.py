@@ -1,4 +1,4 @@
-"""What a child is asked to run. Travels as JSON, so that the child starts with nothing else."""
+"""The task of a benchmark's child process, as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which row of logits belongs to which chunk, whatever kind of step came before."""
+"""Rows of logits belong to their chunks, whatever kind of step came before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tensors llama.cpp copies into another order, by type, shape and CPU."""
+"""Tensors that llama.cpp copies into another order, by type, shape and CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `edge-runtime quality` shows: bar, table and picture, of figures that are made up."""
+"""Table, bar and picture of `edge-runtime quality`, with made-up figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every pull must stand: offline, twice at once, stopped on the way, a full disk, files that rotted."""
+"""Pulls that are offline, twice at once, stopped on the way, on a full disk; files that rotted."""
 
 from __future__ import annotations
 

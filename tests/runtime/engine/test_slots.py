@@ -1,4 +1,4 @@
-"""Which sequence a prompt goes to, and what is kept: on a cache that only keeps books."""
+"""Slots: the sequence that a prompt goes to, and what is kept, on a cache that only counts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What adapter_config.json says about a LoRA adapter, and which kinds a GGUF file cannot hold.
+"""The adapter_config.json of a LoRA adapter, and the kinds that a GGUF file cannot hold.
 
 Source: peft tuners/lora/config.py, LoraConfig.
 """

@@ -1,4 +1,4 @@
-"""What the tensors of a GGUF adapter are made of: two beside each weight, under the weight's name.
+"""The tensors of a GGUF adapter: two beside each weight, under the weight's name.
 
 A weight W becomes W + scale * B A, where A is (rank, columns) and B (rows, rank). B's rows move as W's do;
 A's columns never have to. llama.cpp's scale is alpha / rank, with one alpha for all and each pair's own rank.

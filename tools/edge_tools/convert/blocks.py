@@ -1,4 +1,4 @@
-"""Numbers into the quantized types' blocks, up to some 100,000 at a time: see encode.py.
+"""Quantizing numbers into blocks in numpy, up to some 100,000 at a time: see encode.py.
 
 Blocks are turned into columns first, four numbers wide: (8, blocks * 4). numpy computes some eight
 times as fast across such long rows as along blocks. Signs and extremes are taken from the stored bits,

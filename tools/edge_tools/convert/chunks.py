@@ -1,4 +1,4 @@
-"""The bytes of a new file's tensors, some thousand stored numbers at a time, whatever a tensor's size."""
+"""The bytes of a new file's tensors, some thousand stored numbers at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A Hugging Face checkpoint becomes a GGUF file, with numpy alone and little memory."""
+"""Conversion of a Hugging Face checkpoint to GGUF, with numpy alone and little memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A LoRA adapter made with PEFT becomes a GGUF file that llama.cpp adds to a model."""
+"""Conversion of a PEFT LoRA adapter to a GGUF file that llama.cpp adds to a model."""
 
 from __future__ import annotations
 

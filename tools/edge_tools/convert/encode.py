@@ -1,4 +1,4 @@
-"""Numbers from one type into another: what ggml's reference quantization makes, byte for byte.
+"""Encoding numbers as another type: byte for byte as ggml's reference quantization.
 
 Layouts: llama.cpp ggml/src/ggml-common.h, block_q8_0 and block_q4_0; roundings: ggml-quants.c,
 quantize_row_q8_0_ref and quantize_row_q4_0_ref, and ggml_compute_fp32_to_bf16.

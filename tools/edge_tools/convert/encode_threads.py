@@ -1,4 +1,4 @@
-"""Pieces of the new file, read and encoded by threads while others are written."""
+"""Threads that read and encode pieces of the new file while others are written."""
 
 from __future__ import annotations
 

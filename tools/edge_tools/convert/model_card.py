@@ -1,4 +1,4 @@
-"""What a checkpoint's README.md says in its front matter: licence, tags, languages, base models.
+"""The front matter of a checkpoint's README.md: licence, tags, languages, base models.
 
 The front matter is YAML, of which model cards use little. Read here: `key: text`, `key: [a, b]`, and
 lists of lines with a dash; all else, such as nested objects, is passed over.

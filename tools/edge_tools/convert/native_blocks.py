@@ -1,4 +1,4 @@
-"""Numbers into the quantized types' blocks with ggml's functions: the same bytes as blocks.py, sooner.
+"""Quantizing numbers into blocks with ggml's functions: the same bytes as blocks.py, faster.
 
 Q4_0 is made by ggml's reference. For Q8_0 that is slower than numpy, but the function that a CPU has for
 activations is not, and for BF16 it can be known where the two differ. How a number is rounded depends on

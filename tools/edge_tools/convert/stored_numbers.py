@@ -1,4 +1,4 @@
-"""Numbers of a checkpoint's tensors, as many at a time as the caller has room for.
+"""Numbers of a checkpoint's tensors, read in pieces that fit the caller's memory.
 
 Files are read, never mapped: a disk that fails under a mapping ends the process, and so does a
 file that shrinks.

@@ -1,4 +1,4 @@
-"""Which stored tensors fill which tensors of the new file."""
+"""The mapping of stored tensors to tensors of the new file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one piece of a tensor is read and encoded with, again and again in the same memory."""
+"""Buffers for reading and encoding one piece of a tensor, used again and again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The new file: what it holds, and writing it."""
+"""The new file: its contents, and writing it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two GGUF files, in metadata and in weights.
+"""Differences between two GGUF files, in metadata and in weights.
 
 difference = diff_models("original.gguf", "quantized.gguf")
 print(difference.tensors[0].error)  # the worst

@@ -1,4 +1,4 @@
-"""The values of a comparison. A is the reference, B is what is compared with it."""
+"""The values of a comparison. A is the reference, B is compared with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far two tensors are apart, added up piece by piece."""
+"""The distance between two tensors, added up piece by piece."""
 
 from __future__ import annotations
 

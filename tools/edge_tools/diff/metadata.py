@@ -1,4 +1,4 @@
-"""Keys that were added, removed or changed."""
+"""Metadata keys that were added, removed or changed."""
 
 from __future__ import annotations
 

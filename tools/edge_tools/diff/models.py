@@ -1,4 +1,4 @@
-"""Compares two files tensor by tensor, a piece of each in memory at a time."""
+"""Comparison of two files tensor by tensor, a piece of each in memory at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Importance matrices: which columns of which weights a text really uses.
+"""Importance matrices: how much a text uses each column of each weight matrix.
 
 found = compute_imatrix("gemma.gguf", text, Path("gemma.imatrix.gguf"))
 means = read_imatrix(found.path)  # {"blk.0.attn_q.weight": (columns,), ...}

@@ -1,4 +1,4 @@
-"""Adds up squares while a model reads."""
+"""Sums of squared activations, collected while a model reads a text."""
 
 from __future__ import annotations
 

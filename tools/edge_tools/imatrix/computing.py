@@ -1,4 +1,4 @@
-"""Computes an importance matrix: the model reads a text, and what enters its weights is added up."""
+"""Computing an importance matrix from a text."""
 
 from __future__ import annotations
 

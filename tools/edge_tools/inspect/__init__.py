@@ -1,4 +1,4 @@
-"""What is in a GGUF file: its metadata, its weights class by class, and what it would hold in memory.
+"""The contents of a GGUF file: metadata, weights class by class, memory plan.
 
 print(inspect_model("gemma.gguf").bits_per_weight)
 """

@@ -1,4 +1,4 @@
-"""Sizes added up by class and type."""
+"""Sizes of weights, added up by class and type."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What kind of model it is, in the few numbers that people compare."""
+"""Key figures of a model: parameters, layers, heads, context."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that `edge-runtime inspect` shows, from the header alone."""
+"""The report of `edge-runtime inspect`, from the header alone."""
 
 from __future__ import annotations
 

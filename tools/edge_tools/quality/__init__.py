@@ -1,4 +1,4 @@
-"""What quantization has cost, in figures: perplexity, KL divergence, agreement on the likeliest token.
+"""The cost of quantization in figures: perplexity, KL divergence, agreement on the likeliest token.
 
 quality = measure_quality(["model-q4_0.gguf"], reference="model-f16.gguf", text=text)
 print(quality.models[0].divergence.mean.value)

@@ -1,4 +1,4 @@
-"""Measures what quantization, slicing or pruning has cost: models beside the one they were made from.
+"""Measuring the quality of quantized, sliced or pruned models against their reference.
 
 As llama.cpp's perplexity tool scores: the text is cut into chunks of `context_tokens`, each is a
 text of its own, and only its second half is scored, where there is something to go by.

@@ -1,4 +1,4 @@
-"""What the reference says at every scored position, on disk: a model at a time is enough in memory.
+"""The reference's logits at every scored position, kept on disk: one model at a time in memory.
 
 16 bits for each token of the vocabulary and each position: 25 MB for a chunk of 512 tokens with a
 vocabulary of 49,152, 134 MB with one of 262,144. The file has no name where the system allows

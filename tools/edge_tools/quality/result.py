@@ -1,4 +1,4 @@
-"""What was found, for a person and for a program."""
+"""The result of a quality measurement, as values and as JSON."""
 
 from __future__ import annotations
 

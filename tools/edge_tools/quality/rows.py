@@ -1,4 +1,4 @@
-"""Rows of logits: what they say of the next token, and how far two of them are apart.
+"""Rows of logits: distributions of the next token, and the distance between two.
 
 A row is kept relative to its highest logit, which is 0 then: nothing overflows. Numbers
 have 32 bits, sums over the vocabulary 64.

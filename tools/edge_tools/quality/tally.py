@@ -1,4 +1,4 @@
-"""What one model said at all scored positions, as a few numbers each, and what they come to."""
+"""Running sums over all scored positions of one model, and the figures they give."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models can be compared token for token only where a token means the same to both."""
+"""The check that two models share a vocabulary, without which they cannot be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the file will be: asked for, or the first row of a recipe that fits."""
+"""The choice of types for a new file: as asked, or the first row of a recipe that fits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An importance matrix that was made of the same model, and what the new file says of it."""
+"""The importance matrix given to the quantizer, checked against the model."""
 
 from __future__ import annotations
 

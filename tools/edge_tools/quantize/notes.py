@@ -1,4 +1,4 @@
-"""What a person should know of a file that is about to be made."""
+"""Notes for a person about a file that is about to be made."""
 
 from __future__ import annotations
 

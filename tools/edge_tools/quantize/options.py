@@ -1,4 +1,4 @@
-"""What is wanted."""
+"""The options of `quantize`."""
 
 from __future__ import annotations
 

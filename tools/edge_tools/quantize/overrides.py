@@ -1,4 +1,4 @@
-"""Types for single tensors, as llama.cpp takes them: regular expressions, the first that fits counts."""
+"""Types for single tensors as llama.cpp takes them: regular expressions, the first match counts."""
 
 from __future__ import annotations
 

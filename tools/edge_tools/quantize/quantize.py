@@ -1,4 +1,4 @@
-"""A GGUF file in smaller types: asked, planned, written by llama.cpp, checked, named."""
+"""Quantizing a GGUF file: checked, planned, written by llama.cpp, verified, named."""
 
 from __future__ import annotations
 

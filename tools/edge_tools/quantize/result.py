@@ -1,4 +1,4 @@
-"""What was made, or would be."""
+"""The result of `quantize`: the file that was made, or would be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From types for classes to a type for every tensor: llama.cpp itself is asked."""
+"""From a type for each class to a type for every tensor, as llama.cpp itself decides."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MatFormer: a smaller Gemma 3n that is inside a larger one, cut out without requantizing a weight.
+"""Slicing (MatFormer): a smaller Gemma 3n cut out of a larger one, without requantizing a weight.
 
 slice_model("gemma-3n-e4b.gguf", "gemma-3n-e2b.gguf", SliceOptions(to="e2b"))
 """

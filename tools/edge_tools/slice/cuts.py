@@ -1,4 +1,4 @@
-"""Which rows and columns of each tensor stay, and reading just those: no weight changes a bit.
+"""The rows and columns of each tensor that stay, and reading just those: no weight changes a bit.
 
 A row is whole blocks of its type, one after the other. So rows can be left out anywhere,
 and columns where a block begins.

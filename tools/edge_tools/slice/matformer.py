@@ -1,4 +1,4 @@
-"""A Gemma 3n file as far as slicing needs it, and whether llama.cpp's constants fit it.
+"""A Gemma 3n file as slicing sees it, and the check against llama.cpp's constants.
 
 Source: llama.cpp src/models/gemma3n.cpp, src/models/models.h and src/llama-hparams.h at
 0c1e57098. Where the model's configuration has fields, the graph there has constants: 4

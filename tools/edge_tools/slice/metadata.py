@@ -1,4 +1,4 @@
-"""The metadata of the slice: the source's, bit for bit, but for what the cut changes."""
+"""The metadata of the slice: the source's, except for what the cut changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to cut off: a known smaller model by name, or layers and feed-forward columns by number."""
+"""The options of `slice`: a known smaller model by name, or layers and feed-forward columns."""
 
 from __future__ import annotations
 

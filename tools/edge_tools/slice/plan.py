@@ -1,4 +1,4 @@
-"""Which layers and columns stay. What llama.cpp could not load afterwards is refused here."""
+"""The plan of a slice: the layers and columns that stay, refused where llama.cpp could not load it."""
 
 from __future__ import annotations
 

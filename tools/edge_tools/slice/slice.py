@@ -1,4 +1,4 @@
-"""Cuts a smaller model out of a MatFormer file."""
+"""Cutting a smaller model out of a MatFormer file."""
 
 from __future__ import annotations
 

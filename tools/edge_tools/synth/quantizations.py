@@ -1,4 +1,4 @@
-"""Which type each class of tensors gets."""
+"""The type of each class of tensors, for each named quantization."""
 
 from __future__ import annotations
 

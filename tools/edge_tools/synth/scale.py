@@ -1,4 +1,4 @@
-"""A smaller model of the same kind."""
+"""Scaling a shape down to a smaller model of the same kind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes a GGUF file with a real model's shape and random weights, for measuring memory and speed."""
+"""Writing a GGUF file with a real model's shape and random weights."""
 
 from __future__ import annotations
 

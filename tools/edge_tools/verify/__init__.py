@@ -1,4 +1,4 @@
-"""Whether a GGUF file is whole: structure, numbers, tokenizer, and hashes against something known.
+"""Verifying a GGUF file: structure, numbers, tokenizer, and hashes against a known good one.
 
 report = verify_model("gemma.gguf", against="original.gguf")
 if not report.is_good:

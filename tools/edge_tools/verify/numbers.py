@@ -1,4 +1,4 @@
-"""Finds NaN, infinity and zero in scales and values, without calculating a single weight.
+"""Search for NaN, infinity and zero in scales and values, without calculating a single weight.
 
 Random or damaged bits make sound weights everywhere but in the floating-point numbers:
 the scales of a block, or the values themselves in F32, F16 and BF16. Those are looked at

@@ -1,4 +1,4 @@
-"""What a file can be compared with: another GGUF file, a manifest, or an earlier report."""
+"""References to compare a file with: another GGUF file, a manifest, or an earlier report."""
 
 from __future__ import annotations
 

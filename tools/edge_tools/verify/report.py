@@ -1,4 +1,4 @@
-"""What was found, one line each."""
+"""The findings of a verification, one line each."""
 
 from __future__ import annotations
 

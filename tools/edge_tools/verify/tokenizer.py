@@ -1,4 +1,4 @@
-"""Sends texts through the real vocabulary and back: what comes out must be what went in."""
+"""The tokenizer check: texts through the real vocabulary and back must come out unchanged."""
 
 from __future__ import annotations
 

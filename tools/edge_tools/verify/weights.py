@@ -1,4 +1,4 @@
-"""Every tensor in one reading: its numbers, its sha256, and the bytes of another file's."""
+"""One reading of every tensor: its numbers, its sha256, and the bytes of another file's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a family of models says about its checkpoints."""
+"""The interface of a model family: its tensors, hyperparameters and tokenizer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What most families have in common: tensors of a layer, and hyperparameters under GGUF's names."""
+"""Parts that most families share: tensors of a layer, hyperparameters under GGUF's names."""
 
 from __future__ import annotations
 

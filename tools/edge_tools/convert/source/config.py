@@ -1,4 +1,4 @@
-"""What config.json says about a model, with the values that its class takes where it says nothing."""
+"""The config.json of a checkpoint, with its class's defaults where it says nothing."""
 
 from __future__ import annotations
 

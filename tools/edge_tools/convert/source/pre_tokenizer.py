@@ -1,4 +1,4 @@
-"""Which of llama.cpp's ways to split a text into words a byte-level tokenizer.json asks for.
+"""The pre-tokenizer of llama.cpp that a byte-level tokenizer.json asks for.
 
 llama.cpp has each way's regular expressions in its code, under a name (src/llama-vocab.cpp). Its
 converter finds the name by tokenizing a text and looking the result's hash up; here it is found by what

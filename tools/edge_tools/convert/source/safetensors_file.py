@@ -1,4 +1,4 @@
-"""What a safetensors file holds, without reading a weight.
+"""The header of a safetensors file, read without its weights.
 
 Format: https://huggingface.co/docs/safetensors: 8 bytes with the length of a JSON header, the header,
 the weights. Offsets count from the end of the header.

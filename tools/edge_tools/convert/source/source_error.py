@@ -1,4 +1,4 @@
-"""The errors of a checkpoint that is not as it should be: always with the file, and the tensor or key."""
+"""Errors of a damaged checkpoint: always with the file, and the tensor or key."""
 
 from __future__ import annotations
 

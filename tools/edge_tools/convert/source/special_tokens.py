@@ -1,4 +1,4 @@
-"""Which tokens begin and end a text, whether they are added, and the chat template.
+"""Special tokens: those that begin and end a text, whether they are added, and the chat template.
 
 Source of the rules: llama.cpp gguf-py/gguf/vocab.py, SpecialVocab. tokenizer.json says what is added
 around a text; tokenizer_config.json names the tokens; config.json has the numbers of those left.

@@ -1,4 +1,4 @@
-"""One tensor that is to be written: which stored tensors fill it, and what happens to their numbers."""
+"""One tensor to be written: the stored tensors that fill it, and the transformation of their numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One file for each architecture: which tensors a model of that shape has, in llama.cpp's names."""
+"""The tensors of each architecture, one file each, in llama.cpp's names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several architectures share: the tables around the blocks, and the halves of a block."""
+"""Parts that several architectures share: tables around the blocks, halves of a block."""
 
 from __future__ import annotations
 

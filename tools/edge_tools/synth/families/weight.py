@@ -1,4 +1,4 @@
-"""One tensor of a model that is about to be made: its name, its shape, and what fills it."""
+"""One tensor of a synthetic model: its name, its shape, and what fills it."""
 
 from __future__ import annotations
 
