@@ -1,4 +1,4 @@
-"""The residency layout: bytes of a model's files that stay in memory, come and go, or are never needed again."""
+"""The residency layout: the bytes of a model that stay in memory, come and go, or are never read again."""
 
 from __future__ import annotations
 
