@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..errors import ModelFileInvalid, OptionInvalid
 from ..values.records import SamplingOptions
+from ..values.units import format_bytes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,7 +44,7 @@ _INNER_PATH = r"(?!/)(?!.*(^|/)\.\.?(/|$))(?!.*//)[\w.+ /-]{1,300}(?<!/)"  # rel
 _LINE = r"[^\x00-\x1f\x7f]{1,400}"
 
 _KINDS = "chat|speech|vad"
-_MAX_MANIFEST_BYTES = 1 << 20
+_MAX_MANIFEST_BYTES = 1_000_000
 
 
 class ModelKind(str, Enum):
@@ -152,7 +153,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise _invalid(path, "", f"cannot be read: {error.strerror}") from error
     if len(data) > _MAX_MANIFEST_BYTES:
-        raise _invalid(path, "", "is larger than 1 MiB")
+        raise _invalid(path, "", f"is larger than {format_bytes(_MAX_MANIFEST_BYTES)}")
     try:
         return dict(tomllib.loads(data.decode("utf-8")))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from ..errors import MemoryBudgetExceeded
 from ..gguf.header import GgufHeader
-from ..values.units import format_bytes
+from ..values.units import size_to_type
 from .assemble import Model
 from .attention import allows_plain, plain_is_faster
 from .explain import explain, what_was_given_up
@@ -220,6 +220,7 @@ def _plan(
         full_speed_bytes=full_speed,
         certain=model.shape.certain,
         max_sequences=model.options.max_sequences,
+        byte_units=model.options.byte_units,
     )
     return replace(plan, explanation=explain(model, plan, [rung.choices for rung in rungs]))
 
@@ -254,11 +255,13 @@ def _exceeded(
         choices = replace(choices, streamed_bytes=_most_streamed_bytes(model))
     plan = _plan(model, choices, budget_bytes, rungs, totals)
     given_up = ", ".join(what_was_given_up(rungs[0].choices, choices))
+    needed, budget = plan.size_text(plan.total_bytes), plan.size_text(budget_bytes)
+    enough = size_to_type(plan.minimum_bytes, plan.byte_units)
     return MemoryBudgetExceeded(
         f"{model.header.path.name} with {plan.context_tokens} tokens of context needs "
-        f"{format_bytes(plan.total_bytes)}, the budget is {format_bytes(budget_bytes)} ({plan.describe()})"
+        f"{needed}, the budget is {budget} ({plan.describe()})"
         + (f", after giving up {given_up}" if given_up else ""),
-        hint=f"--budget {plan.minimum_bytes // _MEGABYTE + 1}MB fits; a smaller --context or file needs less",
+        hint=f"--budget {enough} fits; a smaller --context or file needs less",
         plan=plan,
         budget_bytes=budget_bytes,
         minimum_bytes=plan.minimum_bytes,

@@ -58,15 +58,15 @@ def _given_up(plan: MemoryPlan, best: MemoryChoices) -> str:
 
 
 def _ple(plan: MemoryPlan) -> str:
-    policy, table = plan.choices.ple_policy, plan.part_bytes("per-layer embeddings")
+    policy, table = plan.choices.ple_policy, plan.size_text(plan.part_bytes("per-layer embeddings"))
     if policy is PlePolicy.CACHE:
         return (
-            f"The per-layer embeddings ({_mb(table)}) stay on flash; "
-            f"a cache of {_mb(plan.choices.ple_cache_bytes)} keeps the rows in use."
+            f"The per-layer embeddings ({table}) stay on flash; "
+            f"a cache of {plan.size_text(plan.choices.ple_cache_bytes)} keeps the rows in use."
         )
     if policy is PlePolicy.MAPPED:
-        return f"The per-layer embeddings ({_mb(table)}) are mapped; their pages come and go."
-    return f"The per-layer embeddings ({_mb(table)}) are in RAM." if policy is PlePolicy.RESIDENT else ""
+        return f"The per-layer embeddings ({table}) are mapped; their pages come and go."
+    return f"The per-layer embeddings ({table}) are in RAM." if policy is PlePolicy.RESIDENT else ""
 
 
 def _platform(model: Model, plan: MemoryPlan) -> str:
@@ -83,11 +83,13 @@ def _streaming(model: Model, plan: MemoryPlan) -> str:
         return ""
     speed = model.options.flash_bytes_per_s
     seconds = streamed / (speed or _ASSUMED_FLASH_BYTES_PER_S)
-    at = f"{_mb(int(speed))}/s as measured" if speed else "1 GB/s (not measured here)"
+    at = f"{plan.size_text(int(speed or _ASSUMED_FLASH_BYTES_PER_S))}/s"
+    at += " as measured" if speed else " (not measured here)"
+    missing = plan.size_text(max(plan.comfortable_bytes - (plan.budget_bytes or 0), 0))
     return (
-        f"{_mb(streamed)} of weights are read from flash for every token: {seconds:.2f} s at {at}, "
-        f"while the rest computes, so at most {1 / seconds:.1f} tokens/s; "
-        f"{_mb(max(plan.comfortable_bytes - (plan.budget_bytes or 0), 0))} more would hold everything."
+        f"{plan.size_text(streamed)} of weights are read from flash for every token: {seconds:.2f} s at "
+        f"{at}, while the rest computes, so at most {1 / seconds:.1f} tokens/s; "
+        f"{missing} more would hold everything."
     )
 
 
@@ -99,7 +101,11 @@ def _next_step(model: Model, plan: MemoryPlan, ladder: Sequence[MemoryChoices]) 
     better = ladder[ladder.index(choices) - 1]
     price_bytes = max(model.total_bytes(better) - plan.budget_bytes, 0)
     gained = [words.partition(" (now")[0] for words in what_was_given_up(better, choices)]
-    return f"{_mb(price_bytes)} more would give {' and '.join(gained)}." if gained and price_bytes else ""
+    return (
+        f"{plan.size_text(price_bytes)} more would give {' and '.join(gained)}."
+        if gained and price_bytes
+        else ""
+    )
 
 
 def _more_context(model: Model, plan: MemoryPlan, best: MemoryChoices) -> str:
@@ -129,7 +135,3 @@ def _largest_context(model: Model, choices: MemoryChoices, budget_bytes: int) ->
 
 def _certainty(model: Model, plan: MemoryPlan) -> str:
     return "" if plan.certain else f"Buffers of {model.shape.architecture or 'this model'} are an estimate."
-
-
-def _mb(size_bytes: int) -> str:
-    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{round(size_bytes / 1e6)} MB"

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from ..gguf.types import GgmlType
-from ..values.units import format_bytes
+from ..values.units import ByteUnits, format_bytes
 
 
 class KvType(Enum):
@@ -111,6 +111,7 @@ class PlanOptions:
     kv_factor: float = 1.0
     platform: Platform = field(default_factory=Platform)
     beside: tuple[MemoryPart, ...] = ()  # what the same process holds besides this model: see speech_parts
+    byte_units: ByteUnits = ByteUnits.DECIMAL  # of sizes in sentences: those that the budget was given in
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ class MemoryPlan:
     explanation: tuple[str, ...] = ()
     certain: bool = True  # False: an architecture or a file that is only guessed at
     max_sequences: int = 1
+    byte_units: ByteUnits = ByteUnits.DECIMAL  # of sizes in sentences
 
     @property
     def fits(self) -> bool:
@@ -166,7 +168,11 @@ class MemoryPlan:
     def describe(self) -> str:
         """One line for messages: what is in RAM."""
         held = (part for part in self.parts if part.held is not Held.FLASH and part.size_bytes)
-        return ", ".join(f"{part.name} {format_bytes(part.size_bytes)}" for part in held)
+        return ", ".join(f"{part.name} {self.size_text(part.size_bytes)}" for part in held)
+
+    def size_text(self, size_bytes: int) -> str:
+        """A size in the units that this plan was asked for in."""
+        return format_bytes(size_bytes, self.byte_units)
 
     def as_json(self) -> dict[str, Any]:
         """These keys are a promise; others may join them."""

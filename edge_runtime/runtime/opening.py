@@ -28,7 +28,7 @@ from ..memory import (
 )
 from ..memory.residency import MemoryMonitor, ResidencyLayout, plan_layout
 from ..values.checks import whole_number, whole_number_or_none
-from ..values.units import format_bytes, parse_bytes
+from ..values.units import ByteUnits, parse_bytes
 from .engine import Engine
 
 Choice = TypeVar("Choice", bound=Enum)
@@ -176,6 +176,7 @@ def plan_options(
     parallel: int,
     threads: int | None,
     beside: Sequence[MemoryPart] = (),
+    byte_units: ByteUnits = ByteUnits.DECIMAL,
 ) -> PlanOptions:
     """From what Runtime.open was given to values; its defaults are there.
 
@@ -192,6 +193,7 @@ def plan_options(
         max_sequences=whole_number("parallel", parallel),
         threads=whole_number_or_none("threads", threads),
         beside=tuple(beside),
+        byte_units=byte_units,
     )
 
 
@@ -208,8 +210,8 @@ def _one_of(kind: type[Choice], text: str, option: str) -> Choice:
 def budget_exceeded(plan: MemoryPlan, used_bytes: int) -> MemoryBudgetExceeded:
     """For a request that comes while the process holds too much."""
     return MemoryBudgetExceeded(
-        f"this process holds {format_bytes(used_bytes)}, its budget is "
-        f"{format_bytes(plan.budget_bytes or 0)} (planned: {plan.describe()})",
+        f"this process holds {plan.size_text(used_bytes)}, its budget is "
+        f"{plan.size_text(plan.budget_bytes or 0)} (planned: {plan.describe()})",
         hint="what else runs in it has grown: free that, or open the model with a larger --budget",
         plan=plan,
         budget_bytes=plan.budget_bytes,

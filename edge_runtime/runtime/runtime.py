@@ -24,7 +24,7 @@ from ..values.records import (
     Reply,
     generation_options,
 )
-from ..values.units import parse_bytes
+from ..values.units import byte_units_of, parse_bytes
 from .engine import GenerationRequest, Ticket
 from .engine.request import Event
 from .opening import Opened, Wish, budget_exceeded, open_engine, plan_options
@@ -102,6 +102,7 @@ class Runtime:
             parallel=parallel,
             threads=threads,
             beside=beside,
+            byte_units=byte_units_of(budget),
         )
         wish = Wish(options, None if budget is None else parse_bytes(budget), gpu_layers, residency)
         location = locate(model)

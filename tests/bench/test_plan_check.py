@@ -28,6 +28,7 @@ from edge_runtime.errors import EngineUnavailable, MemoryBudgetExceeded, ModelNo
 from edge_runtime.gguf.types import GgmlType
 from edge_runtime.memory import Held, KvType, MemoryPlan, PlePolicy, plan_memory
 from edge_runtime.memory.expected import different_ids, expected_at
+from edge_runtime.values.units import ByteUnits
 
 TABLES = [
     tensor("token_embd.weight", (1024, 200_000), GgmlType.Q8_0),
@@ -186,7 +187,8 @@ def test_an_error_is_planned_over_measured() -> None:
 def test_the_table_is_at_most_80_columns_wide() -> None:
     plan = plan_memory(MODEL)
     task = task_of(MODEL, plan, option(), 2048)
-    lines = list(measured_lines(compare(MODEL, plan, task, found_for(plan, choices={}), logged_for(plan))))
+    measured = compare(MODEL, plan, task, found_for(plan, choices={}), logged_for(plan))
+    lines = list(measured_lines(measured, ByteUnits.DECIMAL))
     assert max(map(len, lines)) <= 80
     assert lines[0] == "Measured in a child process: 2048 + 16 random tokens"
     assert any(line.startswith("It chose other settings") for line in lines)

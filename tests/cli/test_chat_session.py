@@ -135,7 +135,7 @@ def test_the_whole_screen_of_every_command(
     assert (tmp_path / "talk.md").read_text() == "System prompt: Be kind.\n\n> Hi\n\nbetter answer\n"
 
 
-MEMORY_LINE = r"\[memory [0-9.]+ [MG]iB: [0-9.]+ anonymous, [0-9.]+ files(; read \d+ [KMG]?B/token)?\]"
+MEMORY_LINE = r"\[memory [0-9.]+ [MG]B: [0-9.]+ anonymous, [0-9.]+ files(; read [0-9.]+ [KMG]?B/token)?\]"
 
 
 def test_what_is_held_stands_below_each_answer_when_asked_for(make_runtime: MakeRuntime) -> None:
@@ -161,10 +161,10 @@ def test_memory_shows_the_plan_and_what_is_held(make_runtime: MakeRuntime) -> No
     screen = play(Conversation(runtime), runtime, ["/memory", "Really?", "/memory"])
     table = (
         "PLANNED PART                        SIZE  HELD\n"
-        "body                            1.00 GiB  file\n"
-        "KV cache                        3.00 MiB  anonymous\n"
-        "per-layer embeddings            2.00 GiB  flash\n"
-        "in memory                       1.00 GiB\n\n"
+        "body                             1.07 GB  file\n"
+        "KV cache                         3.15 MB  anonymous\n"
+        "per-layer embeddings             2.15 GB  flash\n"
+        "in memory                        1.08 GB\n\n"
     )
     assert screen.count("> /memory\n" + table) == 2
     before, after = re.findall(r"\n\n(\[memory.*)", screen)
@@ -178,17 +178,17 @@ def test_memory_shows_the_plan_and_what_is_held(make_runtime: MakeRuntime) -> No
         (
             MemoryUsage(2_000_000_000, 1_234_567_890, 515_000_000, 0, 0, 4_100_000),
             12_345.6,
-            "[memory 1.63/1.86 GiB: 1.15 anonymous, 0.48 files, 4 MB rows; read 12 KB/token]",
+            "[memory 1.75/2.00 GB: 1.23 anonymous, 0.52 files, 4.1 MB rows; read 12 KB/token]",
         ),
         (
             MemoryUsage(None, 90_000_000, 200_000_000, 0, 0, 0),
             0.0,
-            "[memory 277 MiB: 86 anonymous, 191 files; read 0 B/token]",
+            "[memory 290 MB: 90 anonymous, 200 files; read 0 B/token]",
         ),
         (
-            MemoryUsage(400 * 2**30, 123 * 2**30, 56 * 2**30, 0, 0, 999_000_000),
+            MemoryUsage(4 * 10**16, 123 * 10**14, 56 * 10**14, 0, 0, 999_000_000),
             999_000_000.0,  # what does not fit is left out
-            "[memory 179.00/400.00 GiB: 123.00 anonymous, 56.00 files, 999 MB rows]",
+            "[memory 17900/40000 TB: 12300 anonymous, 5600 files, 999 MB rows]",
         ),
         (MemoryUsage(10**9, 0, 0, 0, 0, 0), None, "[memory is not told by this system]"),
     ],

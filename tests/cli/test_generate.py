@@ -179,7 +179,7 @@ def test_wrong_values_are_said_in_one_line_before_any_model_is_opened(
         (b"ok \xe2\x82", "standard input is not UTF-8: byte 0xe2 at offset 3"),
         (b"", "standard input is empty"),
         (b" \n\n", "standard input is empty"),
-        (b"x" * (4 << 20) + b"y", "standard input is larger than 4.00 MiB"),
+        (b"x" * 4_000_000 + b"y", "standard input is larger than 4.00 MB"),
     ],
 )
 @pytest.mark.parametrize("command", ["generate", "chat"])

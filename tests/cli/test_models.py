@@ -164,7 +164,7 @@ def test_verify_of_an_empty_store_is_no_error(capsys: pytest.CaptureFixture[str]
 def test_remove_asks_nothing_of_a_script(stick: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pull(tiny.NAME, from_path=stick)
     assert models("remove", tiny.NAME) == 0
-    assert capsys.readouterr().out.startswith("tiny removed, 29")
+    assert capsys.readouterr().out.startswith("tiny removed, 300 KB freed")
     assert not store.model_folder(tiny.NAME).exists()
     assert models("remove", tiny.NAME) == 3
     assert "nothing of tiny is in the store" in capsys.readouterr().err
@@ -245,6 +245,6 @@ def test_progress_is_lines_elsewhere_and_without_tqdm(
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setitem(sys.modules, "tqdm", None)
     monkeypatch.setattr(progress_bar, "_LINE_EVERY_S", 0)
-    with ConsoleProgress().bar("big", 100 << 20, 0) as advance:
-        advance(25 << 20)
-    assert screen.getvalue() == "big: 0 B of 100 MiB (0 %)\nbig: 25.0 MiB of 100 MiB (25 %)\n"
+    with ConsoleProgress().bar("big", 100_000_000, 0) as advance:
+        advance(25_000_000)
+    assert screen.getvalue() == "big: 0 B of 100 MB (0 %)\nbig: 25.0 MB of 100 MB (25 %)\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,26 @@ def test_a_file_is_planned(tiny: Path, capsys: Capture) -> None:
     assert lines[1].split() == ["PART", "SIZE", "HELD"]
     assert any(line.startswith("KV cache") and "256 tokens, f16" in line for line in lines)
     assert any(line.startswith("total in memory") for line in lines)
-    assert "Fits the budget of 1.86 GiB (--budget)." in lines
+    assert "Fits the budget of 2.00 GB (--budget)." in lines
     assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("budget", "told", "other_units"),
+    [
+        ("2GB", "2.00 GB", "iB"),
+        ("2000000000", "2.00 GB", "iB"),
+        ("2GiB", "2.00 GiB", "[KMGT]B"),
+        ("2.0 gib", "2.00 GiB", "[KMGT]B"),
+    ],
+)
+def test_who_asks_in_one_family_of_units_reads_no_other(
+    budget: str, told: str, other_units: str, capsys: Capture
+) -> None:
+    assert main(["plan", "gemma-3n-e2b-it", "--budget", budget]) == 0
+    out = capsys.readouterr().out
+    assert f"Fits the budget of {told} (--budget)." in out
+    assert "embeddings (" in out and not re.search(rf"\d {other_units}\b", out)
 
 
 def test_the_default_budget_is_what_the_device_can_spare(tiny: Path, capsys: Capture) -> None:
@@ -68,7 +87,7 @@ def test_json_has_the_promised_keys(tiny: Path, capsys: Capture) -> None:
 def test_what_does_not_fit_is_shown_and_refused(tiny: Path, capsys: Capture) -> None:
     assert main(["plan", str(tiny), "--budget", "1MB"]) == 4
     out, err = capsys.readouterr()
-    assert "Does not fit the budget of 977 KiB (--budget)." in out
+    assert "Does not fit the budget of 1.00 MB (--budget)." in out
     assert err.startswith("error: tiny.gguf with 256 tokens of context needs ")
     assert "MB fits" in err
     assert main(["plan", str(tiny), "--budget", "1MB", "--json"]) == 4

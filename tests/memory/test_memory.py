@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from support.memory_models import MIB, header, option, tensor
 
+from edge_runtime.errors import MemoryBudgetExceeded
 from edge_runtime.gguf.types import GgmlType
 from edge_runtime.memory import (
     Held,
@@ -20,6 +23,7 @@ from edge_runtime.memory import (
 from edge_runtime.memory.assemble import distinct_tokens
 from edge_runtime.memory.compute import buffer_bytes, mask_bytes, numbers_per_token
 from edge_runtime.memory.shape import read_shape
+from edge_runtime.values.units import ByteUnits
 
 # --- key-value cache -------------------------------------------------------------------
 
@@ -245,7 +249,21 @@ def test_the_parts_in_memory_are_the_whole() -> None:
     assert plan.total_bytes == sum(p.size_bytes for p in plan.parts if p.held is not Held.FLASH)
     assert plan.total_bytes == plan.anonymous_bytes + plan.file_bytes
     assert plan.part_bytes("body") == 8 * MIB
-    assert plan.describe().startswith("body 8.00 MiB, KV cache ")
+    assert plan.describe().startswith("body 8.39 MB, KV cache ")
+
+
+@pytest.mark.parametrize(
+    ("units", "size", "unit"),
+    [(ByteUnits.DECIMAL, "8.39 MB", "MB"), (ByteUnits.BINARY, "8.00 MiB", "MiB")],
+)
+def test_a_plan_is_told_in_the_units_that_it_was_asked_in(units: ByteUnits, size: str, unit: str) -> None:
+    model = header("llama", 2, attention__head_count=16)
+    options = option(context_tokens=512, byte_units=units)
+    plan = plan_memory(model, options)
+    assert plan.describe().startswith(f"body {size}, KV cache ")
+    with pytest.raises(MemoryBudgetExceeded, match=rf"the budget is [0-9.]+ {unit} \(body {size}") as caught:
+        plan_memory(model, options, 2_000_000)
+    assert re.search(rf"\b\d+{unit} fits", caught.value.hint)
 
 
 def test_the_json_has_the_promised_keys() -> None:

@@ -101,7 +101,7 @@ def test_streaming_stops_at_60_percent_of_the_weights() -> None:
 def test_streaming_says_what_it_costs() -> None:
     budget = plan_memory(LLAMA).comfortable_bytes - 200 * MB
     guessed = " ".join(plan_memory(LLAMA, None, budget).explanation)
-    assert "232 MB of weights are read from flash for every token: 0.23 s at 1 GB/s" in guessed
+    assert "232 MB of weights are read from flash for every token: 0.23 s at 1.00 GB/s" in guessed
     assert "at most 4.3 tokens/s" in guessed and "200 MB more would hold everything" in guessed
     measured = plan_memory(LLAMA, option(flash_bytes_per_s=100e6), budget).explanation
     assert "2.32 s at 100 MB/s as measured" in " ".join(measured)

@@ -299,4 +299,4 @@ def test_a_changed_system_prompt_and_retry_work_on_the_real_model(
         assert new > 10
         terminal.type("/stats\n")
         stats = terminal.wait_for("first token after")
-        assert "answers  3" in stats and "of 1024 tokens used" in stats and "MiB anonymous" in stats
+        assert "answers  3" in stats and "of 1024 tokens used" in stats and "MB anonymous" in stats

@@ -1,4 +1,4 @@
-"""The file of a picture: its ending, and writing it."""
+"""The file that a picture is written to."""
 
 from __future__ import annotations
 
@@ -33,8 +33,3 @@ def save_picture(draw: Callable[[Path], None], path: Path) -> None:
         raise OptionInvalid(
             f"--plot: {path} cannot be written: {error.strerror}", hint="name another file", option="plot"
         ) from error
-
-
-def decimal(size_bytes: float) -> str:
-    """As the axis counts: 1,630,000,000 -> '1.63 GB'."""
-    return f"{size_bytes / 1e9:.2f} GB" if size_bytes >= 1e9 else f"{size_bytes / 1e6:.0f} MB"

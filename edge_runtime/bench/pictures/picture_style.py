@@ -7,6 +7,9 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, MaxNLocator
+
+from ...values.units import ByteUnits, format_bytes, unit_for
 
 INK, PALE_INK = "#22262b", "#6b7280"
 _DPI = 200  # shown at half the size, sharp on a dense screen
@@ -24,6 +27,15 @@ def new_figure(size_inches: tuple[float, float], title: str, subtitle: str) -> A
 
 def save(figure: Any, path: Path) -> None:
     figure.savefig(path, format=path.suffix[1:].lower(), dpi=_DPI)
+
+
+def count_bytes(axes: Any, units: ByteUnits, *, most_ticks: int) -> None:
+    """Ticks of the horizontal axis at round sizes, in the unit of its right end. Its limits are set."""
+    low, high = axes.get_xlim()
+    factor = unit_for(high, units)[1]
+    ticks = MaxNLocator(most_ticks).tick_values(low / factor, high / factor)
+    axes.xaxis.set_major_locator(FixedLocator([tick * factor for tick in ticks]))
+    axes.xaxis.set_major_formatter(lambda value, _: format_bytes(value, units) if value else "0")
 
 
 def text_box(axes: Any, text: Any) -> Any:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.patches import Patch
 
 from ...memory import Held, MemoryPlan
-from .picture_file import check_picture, decimal, save_picture
-from .picture_style import INK, PALE_INK, new_figure, save, text_box
+from ...values.units import ByteUnits
+from .picture_file import check_picture, save_picture
+from .picture_style import INK, PALE_INK, count_bytes, new_figure, save, text_box
 from .plan_picture import Picture, Segment, label_levels, picture_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def draw(picture: Picture, path: Path) -> None:
     _draw_memory(memory, picture)
     if picture.flash:
         flash = figure.add_axes((0.735, 0.19, 0.25, 0.645), sharey=memory, facecolor="none")
-        _draw_flash(flash, picture.flash)
+        _draw_flash(flash, picture)
     _draw_legend(figure, picture)
     save(figure, path)
 
@@ -62,26 +63,25 @@ def _draw_memory(axes: Any, picture: Picture) -> None:
     rows = [(_PLANNED_Y, picture.planned_label)]
     rows += [(_MEASURED_Y, picture.measured_label)] if picture.measured else []
     axes.set_yticks([y for y, _ in rows], [label for _, label in rows], fontsize=9, color=INK)
-    _bare(axes)
-    outside = _draw_bar(axes, picture.planned, _PLANNED_Y, near)
-    _draw_bar(axes, picture.measured, _MEASURED_Y, near)
-    _draw_outside(axes, outside)
+    _bare(axes, picture.byte_units)
+    outside = _draw_bar(axes, picture, picture.planned, _PLANNED_Y, near)
+    _draw_bar(axes, picture, picture.measured, _MEASURED_Y, near)
+    _draw_outside(axes, picture, outside)
     if picture.budget_bytes:
-        _draw_budget(axes, picture.budget_bytes, is_near=bool(near))
+        _draw_budget(axes, picture, picture.budget_bytes, is_near=bool(near))
 
 
-def _bare(axes: Any) -> None:
+def _bare(axes: Any, units: ByteUnits, most_ticks: int = 6) -> None:
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     axes.spines["bottom"].set_color(PALE_INK)
     axes.tick_params(axis="y", length=0)
     axes.tick_params(axis="x", labelsize=8.5, colors=PALE_INK)
-    axes.xaxis.set_major_formatter(lambda value, _position: decimal(value) if value else "0")
-    axes.locator_params(axis="x", nbins=6)
+    count_bytes(axes, units, most_ticks=most_ticks)
 
 
 def _draw_bar(
-    axes: Any, segments: Sequence[Segment], y: float, line_at: float
+    axes: Any, picture: Picture, segments: Sequence[Segment], y: float, line_at: float
 ) -> list[tuple[float, Segment]]:
     """The middle and the segment for each label that found no room inside."""
     outside = []
@@ -90,7 +90,8 @@ def _draw_bar(
         colour = _COLOURS[segment.held][index % 2]
         axes.barh(y, segment.size_bytes, _BAR, left=left, color=colour, edgecolor="white", linewidth=1)
         right = left + segment.size_bytes
-        if not _write_inside(axes, segment, _clear_of(left, right, line_at), y):
+        size = picture.size_text(segment.size_bytes)
+        if not _write_inside(axes, segment.name, size, _clear_of(left, right, line_at), y):
             outside.append(((left + right) / 2, segment))
         left = right
     return outside
@@ -103,10 +104,9 @@ def _clear_of(left: float, right: float, line_at: float) -> tuple[float, float]:
     return (left, line_at) if line_at - left > right - line_at else (line_at, right)
 
 
-def _write_inside(axes: Any, segment: Segment, place: tuple[float, float], y: float) -> bool:
+def _write_inside(axes: Any, name: str, size: str, place: tuple[float, float], y: float) -> bool:
     """Whether there was room, with the name on one line or on several."""
-    lines = [f"{segment.name}\n{decimal(segment.size_bytes)}"]
-    lines.append("\n".join([*segment.name.split(" "), decimal(segment.size_bytes)]))
+    lines = [f"{name}\n{size}", "\n".join([*name.split(" "), size])]
     middle, room = sum(place) / 2, _pixels(axes, place[1]) - _pixels(axes, place[0]) - 16
     height = _BAR * axes.bbox.height / (axes.get_ylim()[1] - axes.get_ylim()[0]) - 6
     style = {"ha": "center", "va": "center", "fontsize": _NAME_SIZE, "linespacing": 1.15}
@@ -119,9 +119,9 @@ def _write_inside(axes: Any, segment: Segment, place: tuple[float, float], y: fl
     return False
 
 
-def _draw_outside(axes: Any, outside: Sequence[tuple[float, Segment]]) -> None:
+def _draw_outside(axes: Any, picture: Picture, outside: Sequence[tuple[float, Segment]]) -> None:
     """Labels above the bar, each with a line down to its segment."""
-    words = [f"{segment.name}  {decimal(segment.size_bytes)}" for _, segment in outside]
+    words = [f"{segment.name}  {picture.size_text(segment.size_bytes)}" for _, segment in outside]
     texts = [axes.text(0, 0, word, fontsize=_SMALL_SIZE, color=INK, va="center") for word in words]
     widths = [text_box(axes, text).width for text in texts]
     starts = [_pixels(axes, middle) for middle, _ in outside]
@@ -135,13 +135,13 @@ def _draw_outside(axes: Any, outside: Sequence[tuple[float, Segment]]) -> None:
         text.set_x(axes.transData.inverted().transform((_pixels(axes, middle) + 10, 0))[0])
 
 
-def _draw_budget(axes: Any, budget_bytes: int, *, is_near: bool) -> None:
+def _draw_budget(axes: Any, picture: Picture, budget_bytes: int, *, is_near: bool) -> None:
     if is_near:
         low = -0.42 if axes.get_yticks().size > 1 else _PLANNED_Y - _BAR / 2 - 0.28
         axes.plot(
             [budget_bytes] * 2, [low, _PLANNED_Y + _BAR / 2 + 0.04], color=_BUDGET, linewidth=1.8, zorder=4
         )
-    word = f"budget {decimal(budget_bytes)}" + ("" if is_near else " →")
+    word = f"budget {picture.size_text(budget_bytes)}" + ("" if is_near else " →")
     at = budget_bytes if is_near else axes.get_xlim()[1]
     shift = -6 if is_near else 0
     axes.annotate(
@@ -157,15 +157,15 @@ def _draw_budget(axes: Any, budget_bytes: int, *, is_near: bool) -> None:
     )
 
 
-def _draw_flash(axes: Any, segments: Sequence[Segment]) -> None:
+def _draw_flash(axes: Any, picture: Picture) -> None:
     """At a scale of its own: a table on flash may be larger than everything in memory."""
+    segments = picture.flash
     total = sum(segment.size_bytes for segment in segments)
     axes.set_xlim(0, total * 1.02)
-    _bare(axes)
+    _bare(axes, picture.byte_units, most_ticks=3)
     axes.tick_params(axis="y", labelleft=False)
     axes.set_xlabel("on flash, at a scale of its own", fontsize=8.5, color=PALE_INK)
     axes.plot([0, 0], [_PLANNED_Y - 0.45, _PLANNED_Y + 0.37], color=INK, linewidth=2, clip_on=False)
-    axes.locator_params(axis="x", nbins=3)
     left, y = 0, _PLANNED_Y
     for segment in segments:
         colour = _COLOURS[Held.FLASH][0]
@@ -173,7 +173,7 @@ def _draw_flash(axes: Any, segments: Sequence[Segment]) -> None:
         axes.barh(y, segment.size_bytes, _BAR, left=left, **style)
         left += segment.size_bytes
     for row, segment in enumerate(segments):
-        words = f"{segment.name}  {decimal(segment.size_bytes)}"
+        words = f"{segment.name}  {picture.size_text(segment.size_bytes)}"
         at = y - _BAR / 2 - 0.2 - 0.2 * row
         axes.text(0.03 * total, at, words, fontsize=_SMALL_SIZE, color=INK, va="center")
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ...memory import Held, MemoryPlan
-from .picture_file import decimal
+from ...values.units import ByteUnits, format_bytes
 
 if TYPE_CHECKING:
     from ..plan_check import Measured
@@ -37,8 +37,12 @@ class Picture:
     measured: tuple[Segment, ...]  # empty: not measured
     flash: tuple[Segment, ...]
     budget_bytes: int | None
+    byte_units: ByteUnits
     planned_label: str
     measured_label: str
+
+    def size_text(self, size_bytes: int) -> str:
+        return format_bytes(size_bytes, self.byte_units)
 
 
 # --- what to draw ------------------------------------------------------------------------
@@ -58,8 +62,9 @@ def picture_of(plan: MemoryPlan, measured: Measured | None = None) -> Picture:
         measured=_measured_segments(measured) if measured else (),
         flash=grouped(on_flash, _LEAST_FLASH_SHARE),
         budget_bytes=plan.budget_bytes,
-        planned_label=f"planned\n{decimal(plan.total_bytes)}",
-        measured_label=_measured_label(measured) if measured else "",
+        byte_units=plan.byte_units,
+        planned_label=f"planned\n{plan.size_text(plan.total_bytes)}",
+        measured_label=_measured_label(measured, plan) if measured else "",
     )
 
 
@@ -81,9 +86,9 @@ def grouped(segments: Iterable[Segment], least_share: float) -> tuple[Segment, .
 
 def _verdict(plan: MemoryPlan) -> str:
     if plan.budget_bytes is None:
-        return decimal(plan.total_bytes)
+        return plan.size_text(plan.total_bytes)
     word = "fits" if plan.fits else "does not fit"
-    return f"{decimal(plan.total_bytes)}, {word} {decimal(plan.budget_bytes)}"
+    return f"{plan.size_text(plan.total_bytes)}, {word} {plan.size_text(plan.budget_bytes)}"
 
 
 def _measured_segments(measured: Measured) -> tuple[Segment, ...]:
@@ -96,9 +101,10 @@ def _measured_segments(measured: Measured) -> tuple[Segment, ...]:
     )
 
 
-def _measured_label(measured: Measured) -> str:
+def _measured_label(measured: Measured, plan: MemoryPlan) -> str:
     tokens = measured.task.prompt_tokens + measured.task.answer_tokens
-    return f"measured\n{decimal(measured.total_bytes)}\n({tokens} tokens:\nplan {measured.error:+.1%})"
+    size = plan.size_text(measured.total_bytes)
+    return f"measured\n{size}\n({tokens} tokens:\nplan {measured.error:+.1%})"
 
 
 def _shortened(text: str, most: int) -> str:

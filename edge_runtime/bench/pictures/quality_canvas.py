@@ -7,8 +7,9 @@ from math import ceil, floor, hypot, log10
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .picture_file import check_picture, decimal, save_picture
-from .picture_style import INK, PALE_INK, new_figure, save, text_box
+from ...values.units import ByteUnits, format_bytes
+from .picture_file import check_picture, save_picture
+from .picture_style import INK, PALE_INK, count_bytes, new_figure, save, text_box
 from .quality_picture import Box, Point, QualityPicture, picture_of, place_labels
 
 if TYPE_CHECKING:
@@ -64,17 +65,16 @@ def _style(axes: Any) -> None:
         axes.spines[side].set_color(PALE_INK)
     axes.tick_params(axis="both", which="both", labelsize=8.5, colors=PALE_INK)
     axes.grid(True, which="major", color=_GRID, linewidth=0.8, zorder=0)
-    axes.xaxis.set_major_formatter(lambda value, _position: decimal(value) if value else "0")
     axes.yaxis.set_major_formatter(lambda value, _position: f"{value:g}")
     axes.yaxis.set_minor_formatter(lambda value, _position: f"{value:g}" if f"{value:e}"[0] in "25" else "")
-    axes.locator_params(axis="x", nbins=7)
+    count_bytes(axes, ByteUnits.DECIMAL, most_ticks=7)
     axes.set_xlabel("size of the file", fontsize=9, color=PALE_INK)
     axes.set_ylabel("KL divergence, nats a token", fontsize=9, color=PALE_INK)
 
 
 def _draw_reference(axes: Any, picture: QualityPicture) -> list[Box]:
     """Where no label may be."""
-    is_near, size = _is_near(picture), decimal(picture.reference_bytes)
+    is_near, size = _is_near(picture), format_bytes(picture.reference_bytes)
     at = picture.reference_bytes if is_near else axes.get_xlim()[1]
     drawn = []
     if is_near:

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ...values.checks import parse_count
-from ...values.units import format_bytes
+from ...values.units import ByteUnits, byte_units_of, format_bytes
 from ..options.model_options import add_model_options, model_name, open_runtime
 from ..screen.exit_status import GOOD
 from . import bench_speech
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         on_run=_show_run,
     )
     if not args.json:
-        print("\n".join(format_result(result)))
+        print("\n".join(format_result(result, byte_units_of(args.budget))))
     print(json.dumps(result.report))
     return GOOD
 
@@ -63,7 +63,7 @@ def _show_run(run: int, reply: Reply) -> None:
     )
 
 
-def format_result(result: BenchResult) -> list[str]:
+def format_result(result: BenchResult, units: ByteUnits) -> list[str]:
     timings, memory, usage = (result.report[key] for key in ("timings", "memory", "usage"))
     decode, ceiling = timings["decode_tokens_per_s"], result.decode_ceiling_tokens_per_s
     return [
@@ -74,10 +74,10 @@ def format_result(result: BenchResult) -> list[str]:
         f"ratio             {decode / ceiling:.2f}",
         f"between decodes   {timings['between_decodes_us']:.0f} us",
         f"load              {timings['load_s']:.2f} s",
-        f"peak memory       {_bytes(memory['peak_anonymous_bytes'])} anonymous, "
-        f"{_bytes(memory['peak_file_bytes'])} file-backed",
+        f"peak memory       {_bytes(memory['peak_anonymous_bytes'], units)} anonymous, "
+        f"{_bytes(memory['peak_file_bytes'], units)} file-backed",
     ]
 
 
-def _bytes(size_bytes: int | None) -> str:
-    return "unknown" if size_bytes is None else format_bytes(size_bytes)
+def _bytes(size_bytes: int | None, units: ByteUnits) -> str:
+    return "unknown" if size_bytes is None else format_bytes(size_bytes, units)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...values.display_text import clean, one_line, text_columns
-from ...values.units import format_bytes
+from ...values.units import ByteUnits, format_bytes
 from ..screen.exit_status import GOOD
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
@@ -87,20 +87,21 @@ def _count(elements: int) -> str:
 
 
 def class_table(inspection: Inspection) -> Iterator[str]:
+    units = inspection.byte_units
     yield _row("CLASS", "TYPE", "TENSORS", "WEIGHTS", "SIZE", "BITS/WEIGHT")
     for size in inspection.classes:
         is_mixed = len(size.types) > 1
-        yield _size_row(size.kind.value, "mixed" if is_mixed else size.types[0].type.name, size)
+        yield _size_row(size.kind.value, "mixed" if is_mixed else size.types[0].type.name, size, units)
         for part in size.types if is_mixed else ():
-            yield _size_row("", part.type.name, part)
+            yield _size_row("", part.type.name, part, units)
     total = f"{inspection.bits_per_weight:.2f}"
-    weights, size_text = f"{inspection.elements:,}", format_bytes(inspection.tensor_bytes)
+    weights, size_text = f"{inspection.elements:,}", format_bytes(inspection.tensor_bytes, units)
     yield _row("all", "", str(len(inspection.tensors)), weights, size_text, total)
 
 
-def _size_row(kind: str, type_name: str, size: ClassSize | TypeSize) -> str:
+def _size_row(kind: str, type_name: str, size: ClassSize | TypeSize, units: ByteUnits) -> str:
     weights, bits = f"{size.elements:,}", f"{size.bits_per_weight:.2f}"
-    return _row(kind, type_name, str(size.tensors), weights, format_bytes(size.size_bytes), bits)
+    return _row(kind, type_name, str(size.tensors), weights, format_bytes(size.size_bytes, units), bits)
 
 
 def _row(kind: str, type_name: str, tensors: str, weights: str, size: str, bits: str) -> str:
@@ -114,8 +115,8 @@ def memory_lines(inspection: Inspection, model: str) -> Iterator[str]:
         return
     estimate = "" if plan.certain else ", estimated"
     yield from _wrapped(
-        f"Memory: {format_bytes(plan.total_bytes)} with {plan.context_tokens} tokens of context"
-        f"{estimate}; {format_bytes(plan.minimum_bytes)} is the least that works."
+        f"Memory: {plan.size_text(plan.total_bytes)} with {plan.context_tokens} tokens of context"
+        f"{estimate}; {plan.size_text(plan.minimum_bytes)} is the least that works."
     )
     command = one_line(f"edge-runtime plan {shlex.quote(model)}", _COLUMNS)
     yield f"Part by part: {command if len(command) < _MODEL_COLUMNS else 'edge-runtime plan FILE'}"

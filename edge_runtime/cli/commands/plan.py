@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ...catalog.catalog import DEFAULT_MODEL, find_file, locate, split_name
 from ...errors import MemoryBudgetExceeded, ModelNotFound, OptionInvalid
 from ...values.checks import parse_count
-from ...values.units import format_bytes, parse_bytes
+from ...values.units import byte_units_of, parse_bytes
 from ..screen.exit_status import GOOD
 
 if TYPE_CHECKING:
@@ -167,6 +167,7 @@ def _options(args: argparse.Namespace) -> PlanOptions:
         max_sequences=parse_count(args.parallel, "parallel") or 1,
         platform=this_platform(can_repack=known is None or known.use_extra_bufts),
         beside=_speech_parts(args.speech),
+        byte_units=byte_units_of(args.budget),
     )
 
 
@@ -190,7 +191,7 @@ def _show(plan: MemoryPlan, budget: Budget, measured: Measured | None = None, *,
         return
     print("\n".join(plan_lines(plan, budget)))
     if measured:
-        print("\n" + "\n".join(measured_lines(measured)))
+        print("\n" + "\n".join(measured_lines(measured, plan.byte_units)))
 
 
 def plan_lines(plan: MemoryPlan, budget: Budget) -> list[str]:
@@ -201,13 +202,13 @@ def plan_lines(plan: MemoryPlan, budget: Budget) -> list[str]:
 def _table(plan: MemoryPlan) -> Iterator[str]:
     yield f"{plan.choices.file or 'model'}, {plan.choices.context_tokens} tokens of context"[:_COLUMNS]
     yield _row("PART", "SIZE", "HELD", "")
-    yield from (_part_row(part) for part in plan.parts)
-    detail = f"{format_bytes(plan.anonymous_bytes)} anonymous, {format_bytes(plan.file_bytes)} of files"
-    yield _row("total in memory", format_bytes(plan.total_bytes), "", detail)
+    yield from (_part_row(plan, part) for part in plan.parts)
+    detail = f"{plan.size_text(plan.anonymous_bytes)} anonymous, {plan.size_text(plan.file_bytes)} of files"
+    yield _row("total in memory", plan.size_text(plan.total_bytes), "", detail)
 
 
-def _part_row(part: MemoryPart) -> str:
-    return _row(part.name, format_bytes(part.size_bytes), part.held.value, part.detail)
+def _part_row(plan: MemoryPlan, part: MemoryPart) -> str:
+    return _row(part.name, plan.size_text(part.size_bytes), part.held.value, part.detail)
 
 
 def _row(name: str, size: str, held: str, detail: str) -> str:
@@ -221,11 +222,11 @@ def _verdict(plan: MemoryPlan, budget: Budget) -> Iterator[str]:
         yield from _wrapped(f"No budget: {budget.reason}.")
         return
     word = "Fits" if plan.fits else "Does not fit"
-    yield from _wrapped(f"{word} the budget of {format_bytes(plan.budget_bytes)} ({budget.reason}).")
+    yield from _wrapped(f"{word} the budget of {plan.size_text(plan.budget_bytes)} ({budget.reason}).")
     yield from _wrapped(
-        f"The least that works is {format_bytes(plan.minimum_bytes)}; "
-        f"{format_bytes(plan.comfortable_bytes)} works without streaming weights, "
-        f"{format_bytes(plan.full_speed_bytes)} at full speed."
+        f"The least that works is {plan.size_text(plan.minimum_bytes)}; "
+        f"{plan.size_text(plan.comfortable_bytes)} works without streaming weights, "
+        f"{plan.size_text(plan.full_speed_bytes)} at full speed."
     )
 
 

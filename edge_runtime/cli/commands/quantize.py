@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...values.checks import parse_count
 from ...values.display_text import clean
-from ...values.units import format_bytes, parse_bytes
+from ...values.units import byte_units_of, format_bytes, parse_bytes
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from .inspect import class_table, memory_lines
@@ -98,6 +98,7 @@ def _options(args: argparse.Namespace) -> QuantizeOptions:
         budget_bytes=parse_bytes(args.budget) if args.budget else None,
         context_tokens=parse_count(args.context, "context"),
         threads=parse_count(args.threads, "threads"),
+        byte_units=byte_units_of(args.budget, args.split),
         dry_run=args.dry_run,
         force=args.force,
     )
@@ -119,11 +120,12 @@ def quantized_lines(made: Quantized) -> Iterator[str]:
 
 
 def _tried(made: Quantized) -> Iterator[str]:
+    units = made.inspection.byte_units
     headings = {name: name.upper() for name in _CLASSES}
     yield f"{str(made.recipe)[:13]:<14}{_row(headings)}{'AT FULL SPEED':>16}"
     for one in made.tried:
         verdict = "taken" if one is made.tried[-1] else "too large"
-        yield f"{verdict:<14}{_row(one.types)}{format_bytes(one.full_speed_bytes):>16}"
+        yield f"{verdict:<14}{_row(one.types)}{format_bytes(one.full_speed_bytes, units):>16}"
     yield f"Why: {made.tried[-1].reason}."
     if made.kept:
         yield f"{made.kept} tensors keep the smaller type they have: growing gives nothing back."
@@ -134,10 +136,11 @@ def _row(types: Mapping[str, str]) -> str:
 
 
 def _sizes(made: Quantized) -> Iterator[str]:
+    units = made.inspection.byte_units
     before, after = made.source.file_size_bytes, made.size_bytes
     files = f" in {len(made.paths)} files" if len(made.paths) > 1 else ""
     yield clean(
-        f"{made.paths[0]}: {format_bytes(after)}{files} ({after:,} bytes), "
-        f"{made.inspection.bits_per_weight:.2f} bits per weight; before, {format_bytes(before)}"
+        f"{made.paths[0]}: {format_bytes(after, units)}{files} ({after:,} bytes), "
+        f"{made.inspection.bits_per_weight:.2f} bits per weight; before, {format_bytes(before, units)}"
         + (" (nothing was written)" if made.dry_run else "")
     )

@@ -11,9 +11,9 @@ from typing import Any
 from ...errors import OptionInvalid
 from ...values.units import format_bytes
 
-MOST_PROMPT_BYTES = 4 << 20  # a million tokens or so: more than any context here
-MOST_CORPUS_BYTES = 16 << 20  # a text that a model is judged or weighed by: half a minute to tokenize
-_MOST_FILE_BYTES = 1 << 20
+MOST_PROMPT_BYTES = 4_000_000  # a million tokens or so: more than any context here
+MOST_CORPUS_BYTES = 16_000_000  # a text that a model is judged or weighed by: half a minute to tokenize
+_MOST_FILE_BYTES = 1_000_000
 
 
 def read_prompt(argument: str | None) -> str:

@@ -13,7 +13,7 @@ from ...device.process_memory import process_memory
 from ...errors import EdgeRuntimeError, EngineClosed
 from ...values.display_text import clean, one_line
 from ...values.records import FinishReason
-from ...values.units import format_bytes
+from ...values.units import ByteUnits, format_bytes
 from .answering import describe_cost, show_answer
 from .interrupts import Interrupts
 from .line_input import LineDropped
@@ -177,7 +177,7 @@ class ChatSession:
             f"answers  {totals.answers}, {totals.completion_tokens} tokens\n"
             f"prompts  {totals.evaluated_tokens} tokens evaluated, {totals.cached_tokens} reused\n"
             f"context  {used_tokens} of {self._runtime.context_tokens} tokens used\n"
-            f"memory   {_describe_memory()}"
+            f"memory   {_describe_memory(self._runtime.plan.byte_units)}"
         )
         if reply:
             timings = reply.timings
@@ -221,8 +221,9 @@ def _turns(exchanges: Sequence[Exchange]) -> str:
     return f"{len(exchanges)} turn" + ("" if len(exchanges) == 1 else "s")
 
 
-def _describe_memory() -> str:
+def _describe_memory(units: ByteUnits) -> str:
     memory = process_memory()
     if memory.anonymous_bytes is None or memory.file_bytes is None:
-        return f"at most {format_bytes(memory.resident_bytes)} so far"
-    return f"{format_bytes(memory.anonymous_bytes)} anonymous, {format_bytes(memory.file_bytes)} file-backed"
+        return f"at most {format_bytes(memory.resident_bytes, units)} so far"
+    anonymous, files = (format_bytes(size, units) for size in (memory.anonymous_bytes, memory.file_bytes))
+    return f"{anonymous} anonymous, {files} file-backed"

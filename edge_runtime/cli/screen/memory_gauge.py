@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ...values.units import format_bytes
+from ...values.units import ByteUnits, format_alike, format_bytes
 
 if TYPE_CHECKING:
     from ...memory import MemoryPlan
@@ -13,44 +13,32 @@ if TYPE_CHECKING:
     from ...values.records import MemoryUsage, Reply
 
 _COLUMNS = 80
-_MIB, _GIB = 2**20, 2**30
 
 
 def memory_line(runtime: Runtime, reply: Reply | None) -> str:
     """At most 80 columns: resident now, of the budget; and what each token of the answer read anew."""
-    usage = runtime.memory_usage()
+    usage, units = runtime.memory_usage(), runtime.plan.byte_units
     optional = []
     if usage.ple_resident_bytes:
-        optional.append(f", {_short(usage.ple_resident_bytes)} rows")
+        optional.append(f", {format_bytes(usage.ple_resident_bytes, units, digits=2)} rows")
     if reply is not None:
-        optional.append(f"; read {_short(round(reply.timings.reread_bytes_per_token))}/token")
-    line = f"[memory {_held(usage)}"
+        reread_bytes = reply.timings.reread_bytes_per_token
+        optional.append(f"; read {format_bytes(reread_bytes, units, digits=2)}/token")
+    line = f"[memory {_held(usage, units)}"
     for text in optional:
         line += text if len(line) + len(text) < _COLUMNS else ""
     return line + "]"
 
 
-def _held(usage: MemoryUsage) -> str:
-    """One unit for all: 1.63/1.86 GiB: 1.15 anonymous, 0.48 files"""
+def _held(usage: MemoryUsage, units: ByteUnits) -> str:
+    """One unit for all: 1.75/2.00 GB: 1.23 anonymous, 0.52 files"""
     total_bytes = usage.anonymous_bytes + usage.file_bytes
     if not total_bytes:
         return "is not told by this system"
-    unit_bytes, unit, digits = (_GIB, "GiB", 2) if total_bytes >= 1000 * _MIB else (_MIB, "MiB", 0)
-
-    def size(size_bytes: int) -> str:
-        return f"{size_bytes / unit_bytes:.{digits}f}"
-
-    budget = "" if usage.budget_bytes is None else f"/{size(usage.budget_bytes)}"
-    kinds = f"{size(usage.anonymous_bytes)} anonymous, {size(usage.file_bytes)} files"
-    return f"{size(total_bytes)}{budget} {unit}: {kinds}"
-
-
-def _short(size_bytes: int) -> str:
-    """Without decimals: 12 KB"""
-    for factor, unit in ((10**9, "GB"), (10**6, "MB"), (10**3, "KB")):
-        if size_bytes >= factor:
-            return f"{size_bytes / factor:.0f} {unit}"
-    return f"{size_bytes} B"
+    sizes = [total_bytes, usage.anonymous_bytes, usage.file_bytes]
+    sizes += [] if usage.budget_bytes is None else [usage.budget_bytes]
+    (total, anonymous, files, *budget), unit = format_alike(sizes, units)
+    return f"{'/'.join([total, *budget])} {unit}: {anonymous} anonymous, {files} files"
 
 
 def memory_report(runtime: Runtime, reply: Reply | None) -> str:
@@ -61,8 +49,8 @@ def memory_report(runtime: Runtime, reply: Reply | None) -> str:
 def _parts(plan: MemoryPlan) -> Iterator[str]:
     yield _row("PLANNED PART", "SIZE", "HELD")
     for part in plan.parts:
-        yield _row(part.name, format_bytes(part.size_bytes), part.held.value)
-    yield _row("in memory", format_bytes(plan.total_bytes), "")
+        yield _row(part.name, plan.size_text(part.size_bytes), part.held.value)
+    yield _row("in memory", plan.size_text(plan.total_bytes), "")
 
 
 def _row(name: str, size: str, held: str) -> str:

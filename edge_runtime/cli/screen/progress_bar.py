@@ -22,7 +22,7 @@ class ConsoleProgress:
 
     @contextmanager
     def bar(self, label: str, total_bytes: int, done_bytes: int) -> Iterator[Advance]:
-        tqdm = _tqdm(label, total_bytes, done_bytes, unit="B", unit_divisor=1024)
+        tqdm = _tqdm(label, total_bytes, done_bytes, unit="B", unit_divisor=1000)
         if tqdm is None:
             lines = _Lines(label, total_bytes, done_bytes, format_bytes)
             if total_bytes >= _LINE_FROM_BYTES:

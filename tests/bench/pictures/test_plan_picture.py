@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from itertools import combinations
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from edge_runtime.bench.plan_check import Found, compare, task_of
 from edge_runtime.cli.main import main
 from edge_runtime.errors import OptionInvalid
 from edge_runtime.memory import Held, plan_memory
+from edge_runtime.values.units import ByteUnits
 
 MODEL = header("llama", 8, tensors=body(8, 50 * MB), attention__head_count=16)
 Capture = pytest.CaptureFixture[str]
@@ -50,6 +52,17 @@ def test_a_picture_shows_every_byte() -> None:
     assert sum(segment.size_bytes for segment in picture.planned) == plan.total_bytes
     assert picture.title == f"some.gguf in memory: {plan.total_bytes / 1e6:.0f} MB, fits 1.00 GB"
     assert picture.measured == () and picture.budget_bytes == 1000 * MB
+
+
+def test_a_picture_counts_in_the_units_that_the_budget_was_given_in(tmp_path: Path) -> None:
+    needs_matplotlib()
+    plan = plan_memory(MODEL, option(byte_units=ByteUnits.BINARY), 2**30)
+    assert picture_of(plan).title.endswith(" MiB, fits 1.00 GiB")
+    draw_plan(plan, tmp_path / "plan.svg")
+    drawn = (tmp_path / "plan.svg").read_text(encoding="utf-8")
+    comments = re.findall(r"<!-- (.*?) -->", drawn)  # matplotlib writes each text into one
+    assert "200 MiB" in comments and "400 MiB" in comments  # the axis: round sizes
+    assert not any(re.search(r"\d [KMGT]B", comment) for comment in comments)
 
 
 def test_what_is_streamed_is_beside_the_bar() -> None:

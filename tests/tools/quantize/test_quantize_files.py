@@ -191,7 +191,7 @@ def test_the_command_says_what_would_be_and_writes_nothing(
     shown = capsys.readouterr().out
     assert re.search(r"^ple +Q8_0 +1 ", shown, re.M)
     assert re.search(r"^taken +Q8_0 ", shown, re.M)
-    assert "total in memory" in shown and "Fits the budget of 7.45 GiB (--recipe edge-8gb)." in shown
+    assert "total in memory" in shown and "Fits the budget of 8.00 GB (--recipe edge-8gb)." in shown
     assert "(nothing was written)" in shown
     assert max(map(len, shown.splitlines()[:-1])) <= 80
     assert left_in(tmp_path) == []

@@ -24,7 +24,7 @@ from .matrix import ColumnUse, ImportanceMatrix
 
 SQUARES, COUNTS = ".in_sum2", ".counts"
 DATASETS, CHUNKS, CHUNK_TOKENS = "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"
-_MAX_BYTES = 4 << 30  # the largest known, of a model with 256 experts a layer, has 1 GB
+_MAX_BYTES = 4_000_000_000  # the largest known, of a model with 256 experts a layer, has 1 GB
 _MOST_ROWS = 1e15
 
 

@@ -13,6 +13,7 @@ from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import GgufHeader, read_header
 from edge_runtime.gguf.types import TensorInfo
 from edge_runtime.memory import MemoryPlan, PlanOptions, plan_memory, this_platform
+from edge_runtime.values.units import ByteUnits
 
 from ..metadata_text import value_json
 from ..tensor_classes import tensor_class
@@ -32,6 +33,11 @@ class Inspection:
     @property
     def tensors(self) -> tuple[TensorInfo, ...]:
         return self.header.tensors
+
+    @property
+    def byte_units(self) -> ByteUnits:
+        """Of sizes for people: the plan's."""
+        return self.plan.byte_units if self.plan else ByteUnits.DECIMAL
 
     @property
     def elements(self) -> int:

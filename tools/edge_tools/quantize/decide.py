@@ -12,7 +12,7 @@ from edge_runtime.device.device import default_threads
 from edge_runtime.errors import EdgeRuntimeError, MemoryBudgetExceeded, OptionInvalid
 from edge_runtime.gguf.header import GgufHeader
 from edge_runtime.memory import Budget, MemoryPlan, PlanOptions, plan_memory, this_platform
-from edge_runtime.values.units import format_bytes
+from edge_runtime.values.units import ByteUnits, byte_units_of, size_to_type
 
 from .future import changes_of, future_header
 from .options import QuantizeOptions
@@ -79,8 +79,9 @@ def _by_type(
     (types,) = tensor_types(source, [wanted], has_matrix=options.imatrix is not None)
     changes = changes_of(source, wanted.body.file_type, metadata)
     header = future_header(source, path, types.types, changes)
+    plan_options = _plan_options(source, options, options.byte_units)
     try:
-        plan, problem = plan_memory(header, _plan_options(source, options), options.budget_bytes), ""
+        plan, problem = plan_memory(header, plan_options, options.budget_bytes), ""
     except MemoryBudgetExceeded:
         raise
     except EdgeRuntimeError as error:  # a model that no plan is known for can be quantized all the same
@@ -97,7 +98,8 @@ def _by_recipe(
 ) -> Decision:
     budget_bytes = recipe.budget_bytes or options.budget_bytes
     budget = _budget(budget_bytes, f"--recipe {recipe.name}" if recipe.budget_bytes else "--budget")
-    plan_options = _plan_options(source, options)
+    units = byte_units_of(recipe.name) if recipe.budget_bytes else options.byte_units
+    plan_options = _plan_options(source, options, units)
     wanted = [wanted_by_row(row, options) for row in recipe.rows]
     found = tensor_types(source, wanted, has_matrix=options.imatrix is not None)
     tried: list[Tried] = []
@@ -118,7 +120,7 @@ def _budget(size_bytes: int | None, reason: str) -> Budget:
     return Budget(size_bytes, reason if size_bytes else "none was given")
 
 
-def _plan_options(source: GgufHeader, options: QuantizeOptions) -> PlanOptions:
+def _plan_options(source: GgufHeader, options: QuantizeOptions, units: ByteUnits) -> PlanOptions:
     """As `edge-runtime plan` would take them on this device."""
     known = probe_result()
     trained = source.context_length or _CONTEXT_TOKENS
@@ -126,6 +128,7 @@ def _plan_options(source: GgufHeader, options: QuantizeOptions) -> PlanOptions:
         context_tokens=options.context_tokens or min(trained, _CONTEXT_TOKENS),
         threads=default_threads(),
         platform=this_platform(can_repack=known is None or known.use_extra_bufts),
+        byte_units=units,
     )
 
 
@@ -133,12 +136,12 @@ def _nothing_fits(
     source: GgufHeader, recipe: Recipe, tried: Sequence[Tried], plan: MemoryPlan, budget_bytes: int
 ) -> MemoryBudgetExceeded:
     least = min(tried, key=lambda one: one.full_speed_bytes)
-    megabytes = least.full_speed_bytes // 1_000_000 + 1
-    other = f"--recipe edge-{megabytes}mb" if recipe.budget_bytes else f"--budget {megabytes}MB"
+    enough = size_to_type(least.full_speed_bytes, plan.byte_units)
+    other = f"--recipe edge-{enough.lower()}" if recipe.budget_bytes else f"--budget {enough}"
     return MemoryBudgetExceeded(
-        f"{source.path.name} does not fit {format_bytes(budget_bytes)} at full speed: with "
+        f"{source.path.name} does not fit {plan.size_text(budget_bytes)} at full speed: with "
         f"{plan.context_tokens} tokens of context the smallest of {recipe.name}, {least.types['body']} with "
-        f"{least.types['embedding']} embedding, needs {format_bytes(least.full_speed_bytes)}",
+        f"{least.types['embedding']} embedding, needs {plan.size_text(least.full_speed_bytes)}",
         hint=f"{other} fits; a smaller --context needs less, and so does a smaller model",
         plan=plan,
         budget_bytes=budget_bytes,

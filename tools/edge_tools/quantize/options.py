@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_runtime.values.units import ByteUnits
+
 
 @dataclass(frozen=True)
 class QuantizeOptions:
@@ -22,5 +24,6 @@ class QuantizeOptions:
     budget_bytes: int | None = None  # that the plan of the result must fit
     context_tokens: int | None = None  # of that plan; 4096, or what the model was trained for
     threads: int | None = None  # that quantize; all cores this process may use
+    byte_units: ByteUnits = ByteUnits.DECIMAL  # of sizes in messages
     dry_run: bool = False
     force: bool = False

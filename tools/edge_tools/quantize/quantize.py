@@ -60,7 +60,8 @@ def quantize(
     decision = decide(source, path, options, importance.metadata)
     stored = stored_metadata(source, decision.changes)
     header = with_places(decision.header, stored)
-    shards = divided(header.tensors, stored, options.split_bytes) if options.split_bytes else []
+    most_bytes = options.split_bytes
+    shards = divided(header.tensors, stored, most_bytes, options.byte_units) if most_bytes else []
     result = _result(source, header, decision, options, importance, shards, stored)
     for note in result.notes:
         progress.say(f"warning: {note}")

@@ -18,7 +18,7 @@ from edge_runtime.gguf.types import GgufValueType, TensorInfo
 from edge_runtime.gguf.writing import HeaderValue, NewTensor, RawValue, padded, write_gguf
 from edge_runtime.gguf.writing.header_bytes import ALIGNMENT_BYTES, header_bytes
 from edge_runtime.values.progress import Progress
-from edge_runtime.values.units import format_bytes
+from edge_runtime.values.units import ByteUnits, format_bytes, size_to_type
 
 from ..tensor_data import read_pieces
 
@@ -34,7 +34,10 @@ def shard_path(path: Path, number: int, count: int) -> Path:
 
 
 def divided(
-    tensors: Sequence[TensorInfo], metadata: Mapping[str, HeaderValue], most_bytes: int
+    tensors: Sequence[TensorInfo],
+    metadata: Mapping[str, HeaderValue],
+    most_bytes: int,
+    byte_units: ByteUnits = ByteUnits.DECIMAL,
 ) -> list[Shard]:
     """Tensors in their order, as many to a file as fit it; the first may have none.
 
@@ -43,7 +46,7 @@ def divided(
     first_bytes, next_bytes = (_start_bytes(values, len(tensors)) for values in (metadata, {}))
     least_bytes = max(first_bytes, *(next_bytes + _needed_bytes(tensor) for tensor in tensors))
     if most_bytes < max(least_bytes, sum(map(_needed_bytes, tensors)) // _MOST_FILES):
-        raise _too_small(most_bytes, least_bytes)
+        raise _too_small(most_bytes, least_bytes, byte_units)
     shards: list[list[TensorInfo]] = [[]]
     room_bytes = most_bytes - first_bytes
     for tensor in tensors:
@@ -117,11 +120,11 @@ def _pieces(header: GgufHeader, tensor: TensorInfo) -> Iterator[memoryview]:
     return (piece.data for piece in read_pieces(header, tensor))
 
 
-def _too_small(most_bytes: int, least_bytes: int) -> OptionInvalid:
+def _too_small(most_bytes: int, least_bytes: int, units: ByteUnits) -> OptionInvalid:
     return OptionInvalid(
-        f"--split {format_bytes(most_bytes)} is too small: a tensor cannot be divided, and the largest "
-        f"makes a file of {format_bytes(least_bytes)}",
-        hint=f"--split {-(-least_bytes // 1_000_000)}MB, or more",
+        f"--split {format_bytes(most_bytes, units)} is too small: a tensor cannot be divided, and the "
+        f"largest makes a file of {format_bytes(least_bytes, units)}",
+        hint=f"--split {size_to_type(least_bytes, units)}, or more",
         option="split",
         value=most_bytes,
     )

@@ -27,11 +27,12 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_runtime.errors import ModelNotFound, OptionInvalid
+from edge_runtime.values.units import format_bytes
 
 from .families.shape import Shape, invalid
 
 _FOLDER = Path(__file__).parent / "shapes"
-_MOST_BYTES = 1 << 20  # of a JSON file
+_MOST_BYTES = 1_000_000  # of a JSON file
 _KEYS = {"architecture", "base", "hyperparameters", "separate_output", "source", "vocabulary_tokens"}
 
 
@@ -91,7 +92,7 @@ def _content(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _bad_file(path, str(error)) from error
     if not isinstance(content, dict):
-        raise _bad_file(path, "expected one JSON object of at most 1 MiB")
+        raise _bad_file(path, f"expected one JSON object of at most {format_bytes(_MOST_BYTES)}")
     return content
 
 

@@ -13,8 +13,9 @@ from edge_runtime.catalog.manifest import read_manifest
 from edge_runtime.errors import OptionInvalid
 from edge_runtime.gguf.header import GgufHeader, read_header
 from edge_runtime.gguf.types import TensorInfo
+from edge_runtime.values.units import format_bytes
 
-_MAX_REPORT_BYTES = 64 << 20
+_MAX_REPORT_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _meant(manifest: Manifest, quantization: str, path: Path) -> ModelFile:
 def _from_report(path: Path) -> KnownTensors:
     try:
         if path.stat().st_size > _MAX_REPORT_BYTES:
-            raise ValueError("larger than 64 MiB")
+            raise ValueError(f"larger than {format_bytes(_MAX_REPORT_BYTES)}")
         rows = json.loads(path.read_text(encoding="utf-8"))["tensors"]
         known = {str(row["name"]): _known(row) for row in rows}
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:

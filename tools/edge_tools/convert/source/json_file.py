@@ -10,9 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from edge_runtime.values.units import format_bytes
+
 from .source_error import damaged
 
-_MOST_BYTES = 256 << 20  # Gemma's tokenizer.json has 33 MB
+_MOST_BYTES = 256_000_000  # Gemma's tokenizer.json has 33 MB
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -24,7 +26,7 @@ def read_object(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise damaged(path, f"cannot be read: {error.strerror}", hint="check its owner and mode") from error
     if len(raw) > _MOST_BYTES:
-        raise damaged(path, f"is larger than {_MOST_BYTES >> 20} MiB")
+        raise damaged(path, f"is larger than {format_bytes(_MOST_BYTES)}")
     return parse_object(path, raw)
 
 

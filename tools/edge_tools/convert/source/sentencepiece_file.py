@@ -15,9 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.values.units import format_bytes
+
 from .source_error import damaged
 
-_MOST_BYTES = 64 << 20  # Gemma's, with 262,144 pieces, has 5 MB
+_MOST_BYTES = 64_000_000  # Gemma's, with 262,144 pieces, has 5 MB
 _LONGEST_USUAL = 512  # bytes of a piece: more than two lengths below 256
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
@@ -52,7 +54,7 @@ def read_pieces(path: Path) -> Pieces:
         raise damaged(path, f"cannot be read: {error.strerror}", hint="check its owner and mode") from error
     try:
         if len(raw) > _MOST_BYTES:
-            raise ValueError(f"larger than {_MOST_BYTES >> 20} MiB")
+            raise ValueError(f"larger than {format_bytes(_MOST_BYTES)}")
         return _pieces(raw)
     except (ValueError, IndexError, OverflowError, struct.error) as error:
         raise damaged(path, f"is no SentencePiece model: {error}") from error

@@ -10,6 +10,7 @@ import re
 from typing import Any
 
 from edge_runtime.gguf.writing import HeaderValue
+from edge_runtime.values.units import format_bytes
 
 from .json_file import read_object_if_there
 from .source_error import damaged
@@ -27,7 +28,7 @@ _ID_KEYS = {
 }
 _KINDS = ("bos", "eos", "unk", "sep", "pad", "mask")
 _LARGEST_ID = 2**31
-_MOST_TEMPLATE_BYTES = 4 << 20
+_MOST_TEMPLATE_BYTES = 4_000_000
 
 
 def special_metadata(files: TokenizerFiles, tokens: int | None = None) -> dict[str, HeaderValue]:
@@ -174,7 +175,7 @@ def _text(path: Any) -> str:
     try:
         raw: bytes = path.read_bytes()
         if len(raw) > _MOST_TEMPLATE_BYTES:
-            raise damaged(path, "is larger than 4 MiB")
+            raise damaged(path, f"is larger than {format_bytes(_MOST_TEMPLATE_BYTES)}")
         return raw.decode().replace("\r\n", "\n")
     except (OSError, UnicodeDecodeError) as error:
         raise damaged(path, f"cannot be read: {error}") from error
