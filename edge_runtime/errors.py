@@ -20,6 +20,7 @@ EdgeRuntimeError                      base: message, hint, facts, a stable .code
     GenerationCancelled
     BackendFailed                              engine return code; says whether the session can go on
     EngineUnavailable    (ImportError)         llama-cpp-python is missing, or does not load or run here
+      ChildUnavailable                         the work needs a child process, and none can be started here
     EngineClosed         (RuntimeError)        used after close()
   OptionInvalid          (ValueError)          option name, value received, values allowed
   HistoryUnavailable                           the conversation store cannot be read or written
@@ -127,6 +128,10 @@ class BackendFailed(GenerationError):
 
 class EngineUnavailable(GenerationError, ImportError):
     code = "engine_unavailable"
+
+
+class ChildUnavailable(EngineUnavailable):
+    code = "child_unavailable"
 
 
 class EngineClosed(GenerationError, RuntimeError):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..device.cgroup import MemoryLimit
+from ..device.children.allowed import VARIABLE as CHILDREN_VARIABLE
 from ..device.device import Device
 from ..values.units import format_bytes
 
@@ -104,12 +105,14 @@ class Findings:
     engine: EngineFinding
     store: StoreFinding
     audio: AudioFinding
+    no_children: str = ""  # why no child process can be started; "": one can
 
 
 def find_problems(findings: Findings) -> tuple[Problem, ...]:
     """Those that block first, each with what to do about it."""
     problems = [
         *_engine_problems(findings.engine, findings.device),
+        *_children_problems(findings),
         *_memory_problems(findings.device, findings.store),
         *_store_problems(findings.store),
         *_audio_problems(findings.audio),
@@ -162,12 +165,31 @@ def _probe_problems(probe: ProbeResult | None, *, amx: bool) -> Iterator[Problem
         if amx:
             text = "the engine uses AMX, which crashes (ldtilecfg) under some hypervisors; not tried here yet"
             yield Problem(Part.ENGINE, False, text, f"edge-runtime doctor --probe; or {without_amx}")
+    elif not probe.tried:
+        return  # see _children_problems
     elif not probe.ok:
         text = f"the engine fails on this CPU: {probe.detail}"
         yield Problem(Part.ENGINE, True, text, f"{without_amx}; then edge-runtime doctor --probe")
     elif not probe.use_extra_bufts:
         text = f"repacked weights stay off, prompts are read more slowly: {probe.detail}"
         yield Problem(Part.ENGINE, False, text, without_amx)
+
+
+def _children_problems(findings: Findings) -> Iterator[Problem]:
+    if not findings.no_children:
+        return
+    text = (
+        f"no child process can be started here: {findings.no_children}. No model is tried out before "
+        "it is opened: one that makes llama.cpp abort ends the whole program. Memory of an architecture "
+        "that is not known is an estimate, and quantizing runs in this process"
+    )
+    hint = (
+        "open only files that `edge-runtime models verify NAME` finds unchanged, or that were opened "
+        "once where child processes can be started"
+    )
+    if CHILDREN_VARIABLE in findings.no_children:
+        hint = f"unset {CHILDREN_VARIABLE}, or {hint}"
+    yield Problem(Part.ENGINE, False, text, hint)
 
 
 def _memory_problems(device: Device, store: StoreFinding) -> Iterator[Problem]:

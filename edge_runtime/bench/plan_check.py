@@ -7,19 +7,16 @@ The peak is taken after loading: while loading, whole files pass through memory.
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
 import sys
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import errors
-from ..device.child import child_command, child_environment
+from ..device.children import run_child
+from ..device.children.answer import answer_task
 from ..device.process_memory import PeakSampler, process_memory
-from ..errors import EdgeRuntimeError, EngineUnavailable, OptionInvalid
+from ..errors import ChildUnavailable, EngineUnavailable, OptionInvalid
 from ..memory import MemoryPlan, PlanOptions, PlePolicy
 from ..memory.expected import expected_at
 
@@ -204,31 +201,19 @@ def _logged(task: MeasureTask, plan: MemoryPlan) -> DryRunSizes:
 
 
 def _run_child(task: MeasureTask) -> Found:
-    command = child_command("bench.plan_check", json.dumps(asdict(task)))
+    """Raises the error that the child met, EngineUnavailable when it died, ChildUnavailable."""
     try:
-        done = subprocess.run(
-            command,
-            env=child_environment(),
-            capture_output=True,
-            text=True,
-            timeout=_TIME_LIMIT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineUnavailable(f"a child process cannot measure {task.path}: {error}") from error
-    return _found_in(done.stdout, f"it ended with status {done.returncode}: {done.stderr.strip()[-300:]}")
-
-
-def _found_in(output: str, otherwise: str) -> Found:
-    """The child's last line. Raises the error that the child met."""
-    lines = output.strip().splitlines()
-    if not lines or not lines[-1].startswith("{"):
-        raise EngineUnavailable(f"the child process that measures gave no figures: {otherwise}")
-    answer = json.loads(lines[-1])
-    if "error" not in answer:
-        return Found(**answer)
-    kind = getattr(errors, answer["error"], EdgeRuntimeError)
-    raise kind(f"measuring: {answer['message']}", hint=answer["hint"])
+        end = run_child("edge_runtime.bench.plan_check", asdict(task), limit_s=_TIME_LIMIT_S)
+    except ChildUnavailable as error:
+        raise ChildUnavailable(
+            f"measuring needs a child process: {error}",
+            hint="without measure=True the plan is made by arithmetic, which needs none",
+        ) from error
+    if end.error is not None:
+        raise type(end.error)(f"measuring: {end.error}", hint=end.error.hint, **end.error.facts)
+    if end.answer is None:
+        raise EngineUnavailable(f"the child process that measures {task.path}: {end.describe()}")
+    return Found(**end.answer)
 
 
 def _run_here(task: MeasureTask) -> Found:
@@ -281,14 +266,9 @@ def file_pages_bytes(path: Path, smaps: str) -> int:
     return total_kib * 1024
 
 
-def main(arguments: Sequence[str]) -> int:
-    try:
-        answer = asdict(_run_here(MeasureTask(**json.loads(arguments[0]))))
-    except EdgeRuntimeError as error:
-        answer = {"error": type(error).__name__, "message": str(error), "hint": error.hint}
-    print(json.dumps(answer), flush=True)  # noqa: T201 - the parent reads it
-    return 1 if "error" in answer else 0
+def main() -> int:
+    return answer_task(lambda task: asdict(_run_here(MeasureTask(**task))))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.builders import tiny_llama_gguf
 from support.memory_models import MB, body, header, option, tensor
+from support.stand_in_python import python_that
 
 import edge_runtime.bench.plan_check as measuring
 from edge_runtime.backends.llama.dry_run import DryRunSizes
@@ -24,7 +25,7 @@ from edge_runtime.bench.plan_check import (
 )
 from edge_runtime.cli.main import main
 from edge_runtime.cli.screen.plan_measured import measured_lines
-from edge_runtime.errors import EngineUnavailable, MemoryBudgetExceeded, ModelNotFound
+from edge_runtime.errors import ChildUnavailable, EngineUnavailable, MemoryBudgetExceeded, ModelNotFound
 from edge_runtime.gguf.types import GgmlType
 from edge_runtime.memory import Held, KvType, MemoryPlan, PlePolicy, plan_memory
 from edge_runtime.memory.expected import different_ids, expected_at
@@ -213,12 +214,22 @@ Rss:                   2 kB
     assert file_pages_bytes(tmp_path / "model.gguf", smaps) == 42 * 1024
 
 
-def test_the_childs_error_becomes_ours() -> None:
-    line = json.dumps({"error": "MemoryBudgetExceeded", "message": "too much", "hint": "less"})
-    with pytest.raises(MemoryBudgetExceeded, match="too much"):
-        measuring._found_in(f"noise\n{line}\n", "")
-    with pytest.raises(EngineUnavailable, match="status -9"):
-        measuring._found_in("", "it ended with status -9")
+def test_the_childs_error_becomes_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = json.dumps({"error": {"kind": "MemoryBudgetExceeded", "message": "too much", "hint": "less"}})
+    task = task_of(MODEL, plan_memory(MODEL), option(), 10)
+    python_that(f"echo noise; echo '{told}'; exit 1", tmp_path, monkeypatch)
+    with pytest.raises(MemoryBudgetExceeded, match="measuring: too much") as caught:
+        measuring._run_child(task)
+    assert caught.value.hint == "less"
+    python_that("kill -KILL $$", tmp_path, monkeypatch)
+    with pytest.raises(EngineUnavailable, match="SIGKILL"):
+        measuring._run_child(task)
+
+
+def test_measuring_says_that_it_needs_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_RUNTIME_CHILDREN", "no")
+    with pytest.raises(ChildUnavailable, match=r"measuring needs a child process.*CHILDREN=no"):
+        measure(MODEL, plan_memory(MODEL), option(threads=1))
 
 
 def test_a_file_that_is_gone_is_the_childs_error(tmp_path: Path) -> None:

@@ -12,23 +12,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import signal
-import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ...device.child import child_command, child_environment
+from ...device.children import run_child
 from ...device.device import cpu_fingerprint
 from ...device.folders import store_folder
-from ...errors import EngineUnavailable, ModelLoadFailed
+from ...errors import ChildUnavailable, EngineUnavailable, ModelLoadFailed
+from ...values.display_text import one_line
 from .probe_model import write_probe_model
 
 _TIME_LIMIT_S = 300.0
 _FILES_REMEMBERED = 200
-_SIGKILL = 9  # Windows has no name for it
+_WORDS = 300  # characters of llama.cpp's own that an error repeats
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,7 @@ class ProbeResult:
     ok: bool
     use_extra_bufts: bool  # repacked weights; off when they crash here
     detail: str
+    tried: bool = True  # False: no child process can be started here
 
 
 def build_key() -> str:
@@ -67,21 +67,25 @@ def probe_result() -> ProbeResult | None:
     return _result_from(_read_memory()["builds"].get(build_key()))
 
 
-def run_probe(*, force: bool = False) -> ProbeResult:
+def run_probe(*, force: bool = False, children: bool | None = None) -> ProbeResult:
     """Load a tiny model and decode a few tokens in a child, unless this build is known already.
 
     Tries with repacked weights first, then without: on virtualized CPUs with AMX
     a build made with AMX dies at its first matrix product, and only there. Only
     success is remembered: what else went wrong may go right the next time.
+    Where no child process can be started (children: see why_no_children()) nothing is
+    tried, and the result is what is least likely to crash.
 
-    Raises EngineUnavailable when it could not be tried at all.
+    Raises EngineUnavailable when the trial could not be made or was killed.
     """
     if not force and (known := probe_result()) is not None:
         return known
     try:
         with tempfile.TemporaryDirectory(prefix="edge-runtime-") as folder:
             write_probe_model(model_path := Path(folder) / "probe.gguf")
-            result = _try_build(model_path)
+            result = _try_build(model_path, children)
+    except ChildUnavailable as error:
+        return _untried(error)
     except OSError as error:
         raise EngineUnavailable(
             f"the engine could not be tried out: no temporary file: {error}",
@@ -92,10 +96,18 @@ def run_probe(*, force: bool = False) -> ProbeResult:
     return result
 
 
-def _try_build(model_path: Path) -> ProbeResult:
+def _untried(error: ChildUnavailable) -> ProbeResult:
+    """AMX is the one repacking that is known to crash, under some hypervisors: off unless tried."""
+    from ..llama.library import library_info
+
+    return ProbeResult(True, "AMX_INT8 = 1" not in library_info().build_flags, f"not tried: {error}", False)
+
+
+def _try_build(model_path: Path, children: bool | None) -> ProbeResult:
     died = ""
     for use_extra_bufts in (True, False):
-        outcome = _run_child({"path": str(model_path), "use_extra_bufts": use_extra_bufts, "decode": True})
+        task = {"path": str(model_path), "use_extra_bufts": use_extra_bufts, "decode": True}
+        outcome = _run_child(task, children)
         if outcome.good:
             detail = "loads and decodes" if use_extra_bufts else f"only without repacked weights ({died})"
             return ProbeResult(True, use_extra_bufts, detail)
@@ -105,35 +117,41 @@ def _try_build(model_path: Path) -> ProbeResult:
     return ProbeResult(False, False, died)
 
 
-def guard_file(model_path: Path, use_extra_bufts: bool) -> None:
+def guard_file(model_path: Path, use_extra_bufts: bool, *, children: bool | None = None) -> None:
     """Raise ModelLoadFailed when this file ends a child process, or llama.cpp refuses it there.
 
     The child builds the model's structure and compute graph without reading
     weights: that is where a nonsense number in a header ends in an assertion.
-    A file that passed is remembered by path, size and time of change.
-    Raises EngineUnavailable when that could not be tried.
+    A file that passed is remembered by path, size and time of change. Where no child
+    process can be started (children: see why_no_children()) no file is tried.
+    Raises EngineUnavailable when that could not be tried for another reason.
     """
     key = _file_key(model_path)
     if key in _read_memory()["files"]:
         return
-    outcome = _run_child({"path": str(model_path), "use_extra_bufts": use_extra_bufts, "decode": False})
+    task = {"path": str(model_path), "use_extra_bufts": use_extra_bufts, "decode": False}
+    try:
+        outcome = _run_child(task, children)
+    except ChildUnavailable:
+        return
     if not outcome.good:
         raise _cannot_load(model_path, outcome.detail)
     _remember("files", key, True)
 
 
-def guard_model(model_path: Path) -> bool:
+def guard_model(model_path: Path, *, children: bool | None = None) -> bool:
     """Let a child process go first, with this build and this file; whether weights may be repacked here.
 
+    children: see why_no_children(); without any, neither is tried.
     Raises EngineUnavailable and ModelLoadFailed.
     """
-    result = run_probe()
+    result = run_probe(children=children)
     if not result.ok:
         raise EngineUnavailable(
             f"this build of llama.cpp does not run on this CPU: {result.detail}",
             hint="build it for this machine with scripts/setup.sh; `edge-runtime doctor --probe` tries again",
         )
-    guard_file(model_path, result.use_extra_bufts)
+    guard_file(model_path, result.use_extra_bufts, children=children)
     return result.use_extra_bufts
 
 
@@ -158,43 +176,22 @@ class _Outcome:
     died: bool = False  # of a signal, or of hanging; not that llama.cpp refused
 
 
-def _run_child(task: Mapping[str, Any]) -> _Outcome:
-    """Let a child do what `task` says: see llama_backend/trial.py.
+def _run_child(task: Mapping[str, Any], children: bool | None) -> _Outcome:
+    """Let a child do what `task` says: see backends/llama/trial.py.
 
-    Raises EngineUnavailable when there is no child, or somebody killed it: that says
-    nothing about what it tried. The kernel does so where memory is short.
+    Raises ChildUnavailable when there is no child, EngineUnavailable when somebody killed it:
+    that says nothing about what it tried. The kernel does so where memory is short.
     """
-    command = child_command("backends.llama.trial", json.dumps(task))
-    environment = {**child_environment(), "PYTHONFAULTHANDLER": ""}
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, timeout=_TIME_LIMIT_S, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return _Outcome(False, f"no answer within {_TIME_LIMIT_S:g} s", died=True)
-    except OSError as error:
-        raise EngineUnavailable(f"a child process cannot be started: {error}") from error
-    if done.returncode == 0:
-        return _Outcome(True, "")
-    if done.returncode == -_SIGKILL:
+    end = run_child("edge_runtime.backends.llama.trial", task, limit_s=_TIME_LIMIT_S, children=children)
+    if end.answer is not None:
+        problem = one_line(end.answer["problem"], _WORDS)
+        return _Outcome(not problem, problem)
+    if end.was_killed:
         raise EngineUnavailable(
             "the engine could not be tried out: its child process was killed, probably for want of memory",
             hint="close other programs or raise the memory limit, then start again",
         )
-    detail = _describe_end(done.returncode, done.stderr.decode(errors="replace"))
-    return _Outcome(False, detail, died=done.returncode != 1)
-
-
-def _describe_end(return_code: int, stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    last = lines[-1][:300] if lines else ""
-    if return_code < 0:
-        try:
-            name = signal.Signals(-return_code).name
-        except ValueError:
-            name = f"signal {-return_code}"
-        return f"{name} in llama.cpp" + (f": {last}" if last else "")
-    return last or f"exit status {return_code}"
+    return _Outcome(False, end.describe(), died=end.died)
 
 
 def _memory_path() -> Path:

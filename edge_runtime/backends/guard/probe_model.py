@@ -4,21 +4,21 @@ A llama with one layer for each type of weights that has kernels of its own, in 
 repacking and AMX take: rows of whole blocks of 256 numbers, and 32 of them at a time. Its weights
 are noise, but numbers of a usual size: every kernel runs, and nothing overflows.
 
-Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, version 3. Layouts of
-the blocks: llama.cpp ggml/src/ggml-common.h.
+Layouts of the blocks: llama.cpp ggml/src/ggml-common.h.
 """
 
 from __future__ import annotations
 
 import random
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from functools import partial
 from math import prod
 from pathlib import Path
 
-from ...gguf.types import GgmlType, GgufValueType
+from ...gguf.types import GgmlType
+from ...gguf.writing import HeaderValue, NewTensor, write_gguf
 
-_ALIGNMENT_BYTES = 32
 _WIDTH, _KV_WIDTH, _HEADS, _TOKENS = 256, 128, 4, 288
 _SPECIAL_TOKENS = ("<unk>", "<s>", "</s>")
 _KIND_OF_SPECIAL = (2, 3, 3)  # unknown, control; source: llama.cpp include/llama.h, enum llama_token_type
@@ -34,19 +34,14 @@ _SCALES: dict[GgmlType, tuple[tuple[int, float], ...]] = {
 _LAYERS = (*_SCALES, GgmlType.F16)
 _POOL_BLOCKS = 64  # different ones of each type; a matrix repeats them
 
-_Value = str | int | float | list[str] | list[int] | list[float]
-
 
 def write_probe_model(path: Path) -> None:
     """The same bytes every time. Raises OSError."""
-    tensors = [(name, shape, kind, _data(shape, kind)) for name, shape, kind in _tensors()]
-    path.write_bytes(b"".join([*_header([tensor[:3] for tensor in tensors]), *(t[3] for t in tensors)]))
+    tensors = [NewTensor(name, shape, kind, partial(_data, shape, kind)) for name, shape, kind in _tensors()]
+    write_gguf(path, _metadata(), tensors, force=True, smaller="more room for temporary files")
 
 
-_Tensor = tuple[str, tuple[int, ...], GgmlType]
-
-
-def _tensors() -> Iterator[_Tensor]:
+def _tensors() -> Iterator[tuple[str, tuple[int, ...], GgmlType]]:
     yield "token_embd.weight", (_WIDTH, _TOKENS), GgmlType.Q8_0
     yield "output_norm.weight", (_WIDTH,), GgmlType.F32
     yield "output.weight", (_WIDTH, _TOKENS), GgmlType.Q6_K
@@ -59,15 +54,14 @@ def _tensors() -> Iterator[_Tensor]:
             yield f"blk.{layer}.{name}.weight", (_WIDTH, _KV_WIDTH), kind
 
 
-def _data(shape: tuple[int, ...], kind: GgmlType) -> bytes:
-    """Padded to where the next tensor may begin."""
+def _data(shape: tuple[int, ...], kind: GgmlType) -> Iterator[bytes]:
     count = prod(shape) // kind.block_elements
     if kind is GgmlType.F32:  # a norm
-        return struct.pack("<f", 1.0) * count
+        yield struct.pack("<f", 1.0) * count
+        return
     noise = random.Random(int(kind))
     pool = b"".join(_block(noise, kind) for _ in range(_POOL_BLOCKS))
-    data = (pool * (count // _POOL_BLOCKS + 1))[: count * kind.block_bytes]
-    return data + bytes(_padding_bytes(len(data)))
+    yield (pool * (count // _POOL_BLOCKS + 1))[: count * kind.block_bytes]
 
 
 def _block(noise: random.Random, kind: GgmlType) -> bytes:
@@ -80,30 +74,9 @@ def _block(noise: random.Random, kind: GgmlType) -> bytes:
     return bytes(block)
 
 
-def _padding_bytes(size_bytes: int) -> int:
-    return -size_bytes % _ALIGNMENT_BYTES
-
-
-def _header(tensors: list[_Tensor]) -> Iterator[bytes]:
-    metadata = _metadata()
-    start = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))
-    keys = b"".join(_string(key) + _value(value) for key, value in metadata.items())
-    header = start + keys + b"".join(_table(tensors))
-    yield header
-    yield bytes(_padding_bytes(len(header)))
-
-
-def _table(tensors: Iterable[_Tensor]) -> Iterator[bytes]:
-    offset_bytes = 0
-    for name, shape, kind in tensors:
-        yield _string(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape)
-        yield struct.pack("<IQ", kind, offset_bytes)
-        size_bytes = prod(shape) // kind.block_elements * kind.block_bytes
-        offset_bytes += size_bytes + _padding_bytes(size_bytes)
-
-
-def _metadata() -> Mapping[str, _Value]:
+def _metadata() -> Mapping[str, HeaderValue]:
     unused = [f"<unused{number}>" for number in range(_TOKENS - len(_SPECIAL_TOKENS) - 256)]
+    tokens = [*_SPECIAL_TOKENS, *(f"<0x{byte:02X}>" for byte in range(256)), *unused]
     return {
         "general.architecture": "llama",
         "general.name": "probe",
@@ -116,35 +89,10 @@ def _metadata() -> Mapping[str, _Value]:
         "llama.attention.layer_norm_rms_epsilon": 1e-6,
         "llama.rope.dimension_count": _WIDTH // _HEADS,
         "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.tokens": [*_SPECIAL_TOKENS, *(f"<0x{byte:02X}>" for byte in range(256)), *unused],
+        "tokenizer.ggml.tokens": [token.encode() for token in tokens],
         "tokenizer.ggml.scores": [-float(index) for index in range(_TOKENS)],
         "tokenizer.ggml.token_type": [*_KIND_OF_SPECIAL, *[_BYTE] * 256, *[_NORMAL] * len(unused)],
         "tokenizer.ggml.unknown_token_id": 0,
         "tokenizer.ggml.bos_token_id": 1,
         "tokenizer.ggml.eos_token_id": 2,
     }
-
-
-def _string(text: str) -> bytes:
-    raw = text.encode()
-    return struct.pack("<Q", len(raw)) + raw
-
-
-def _value(value: _Value) -> bytes:
-    """Whole numbers are unsigned alone, signed in a list: as llama.cpp reads them here."""
-    if isinstance(value, str):
-        return struct.pack("<I", GgufValueType.STRING) + _string(value)
-    if isinstance(value, float):
-        return struct.pack("<If", GgufValueType.FLOAT32, value)
-    if isinstance(value, int):
-        return struct.pack("<II", GgufValueType.UINT32, value)
-    kind, raw = _items(value)
-    return struct.pack("<IIQ", GgufValueType.ARRAY, kind, len(value)) + raw
-
-
-def _items(values: list[str] | list[int] | list[float]) -> tuple[GgufValueType, bytes]:
-    if isinstance(values[0], str):
-        return GgufValueType.STRING, b"".join(map(_string, map(str, values)))
-    if isinstance(values[0], float):
-        return GgufValueType.FLOAT32, struct.pack(f"<{len(values)}f", *values)
-    return GgufValueType.INT32, struct.pack(f"<{len(values)}i", *values)

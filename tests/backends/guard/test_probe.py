@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.builders import tiny_llama_gguf
+from support.stand_in_python import python_that
 
 from edge_runtime.backends.backend import BackendOptions, Chunk
 from edge_runtime.backends.guard.probe import ProbeResult, build_key, guard_file, probe_result, run_probe
@@ -21,22 +22,14 @@ from edge_runtime.gguf.header import read_header
 from edge_runtime.memory import this_platform
 from edge_runtime.memory.weights import can_be_repacked
 
+_PROBE_SHA256 = "8f2401f9f275da39b29339e68ff17ca9911e902a1e68f48e198c9cface9a3f03"
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.gguf"
     path.write_bytes(tiny_llama_gguf())
     return path
-
-
-def python_that(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a shell script in Python's place: `script` sees the arguments, then Python runs. Logs each run."""
-    log = tmp_path / "runs"
-    stand_in = tmp_path / "python"
-    stand_in.write_text(f'#!/bin/sh\necho "$*" >> "{log}"\n{script}\nexec "{sys.executable}" "$@"\n')
-    stand_in.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(stand_in))
-    return log
 
 
 def test_a_good_build_is_tried_once_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +99,8 @@ def test_the_probe_model_is_sound_small_and_the_same_every_time(tmp_path: Path) 
     first, second = tmp_path / "a.gguf", tmp_path / "b.gguf"
     write_probe_model(first), write_probe_model(second)
     assert first.read_bytes() == second.read_bytes()
+    # What a build was tried out with stays what it was: as written before gguf/writing wrote it.
+    assert hashlib.sha256(first.read_bytes()).hexdigest() == _PROBE_SHA256
     assert first.stat().st_size < 3_000_000
     header = read_header(first)
     check_header(header)
