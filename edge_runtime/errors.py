@@ -15,9 +15,7 @@ EdgeRuntimeError                      base: message, hint, facts, a stable .code
   AudioError
     AudioFormatUnsupported (ValueError)
     AudioDeviceUnavailable (OSError)
-    AudioOverrun                               capture outran processing; dropped_ms
   GenerationError
-    GenerationCancelled
     BackendFailed                              engine return code; says whether the session can go on
     EngineUnavailable    (ImportError)         llama-cpp-python is missing, or does not load or run here
       ChildUnavailable                         the work needs a child process, and none can be started here
@@ -30,6 +28,10 @@ EdgeRuntimeError                      base: message, hint, facts, a stable .code
 
 from __future__ import annotations
 
+from typing import TypeVar
+
+Fact = TypeVar("Fact")
+
 
 class EdgeRuntimeError(Exception):
     """Base of all of them. `hint` says what the reader can do next."""
@@ -40,6 +42,11 @@ class EdgeRuntimeError(Exception):
         super().__init__(message)
         self.hint = hint
         self.facts = facts
+
+    def fact(self, name: str, kind: type[Fact]) -> Fact | None:
+        """One of `facts`; None where it was not told or is of another type."""
+        value = self.facts.get(name)
+        return value if isinstance(value, kind) else None
 
     def __str__(self) -> str:  # some bases, such as OSError, would print their own form
         return str(self.args[0])
@@ -85,6 +92,14 @@ class ModelDownloadFailed(ModelError):
 class StorageFull(ModelError, OSError):
     code = "storage_full"
 
+    @property
+    def needed_bytes(self) -> int | None:
+        return self.fact("needed_bytes", int)
+
+    @property
+    def free_bytes(self) -> int | None:
+        return self.fact("free_bytes", int)
+
 
 class ResourceError(EdgeRuntimeError):
     code = "resource_error"
@@ -96,6 +111,16 @@ class MemoryBudgetExceeded(ResourceError):
 
 class ContextFull(ResourceError):
     code = "context_full"
+
+    @property
+    def prompt_tokens(self) -> int | None:
+        """How many tokens the prompt has; None where the cache ran full while answering."""
+        return self.fact("prompt_tokens", int)
+
+    @property
+    def context_tokens(self) -> int | None:
+        """How many tokens one conversation can hold."""
+        return self.fact("context_tokens", int)
 
 
 class AudioError(EdgeRuntimeError):
@@ -110,20 +135,17 @@ class AudioDeviceUnavailable(AudioError, OSError):
     code = "audio_device_unavailable"
 
 
-class AudioOverrun(AudioError):
-    code = "audio_overrun"
-
-
 class GenerationError(EdgeRuntimeError):
     code = "generation_error"
 
 
-class GenerationCancelled(GenerationError):
-    code = "generation_cancelled"
-
-
 class BackendFailed(GenerationError):
     code = "backend_failed"
+
+    @property
+    def session_good(self) -> bool:
+        """Whether the next request can succeed without opening the model again."""
+        return self.fact("session_good", bool) or False
 
 
 class EngineUnavailable(GenerationError, ImportError):
@@ -140,6 +162,11 @@ class EngineClosed(GenerationError, RuntimeError):
 
 class OptionInvalid(EdgeRuntimeError, ValueError):
     code = "option_invalid"
+
+    @property
+    def option(self) -> str:
+        """The keyword whose value is wrong."""
+        return self.fact("option", str) or ""
 
 
 class HistoryUnavailable(EdgeRuntimeError):

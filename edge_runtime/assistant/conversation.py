@@ -16,7 +16,7 @@ from .state_files import restore_state, save_state
 
 if TYPE_CHECKING:
     from ..runtime.runtime import Runtime
-    from ..runtime.stream import ReplyStream
+    from ..runtime.stream import TextStream
 
 # What a killed process costs a long conversation at most: so many tokens are evaluated
 # again when it is resumed. A state is written whole each time, 23 KB a token with
@@ -52,7 +52,7 @@ class _Kept:
 class Answer(Iterator[str]):
     """The pieces of an answer; once they are all read it belongs to the conversation."""
 
-    def __init__(self, stream: ReplyStream, finish: Callable[[Reply], None]) -> None:
+    def __init__(self, stream: TextStream, finish: Callable[[Reply], None]) -> None:
         self._stream, self._finish = stream, finish
         self._finished = False
 
@@ -63,19 +63,18 @@ class Answer(Iterator[str]):
         except StopIteration:
             if not self._finished:
                 self._finished = True
-                self._finish(self._stream.reply)
+                self._finish(self._stream.result())
             raise
 
     def cancel(self) -> None:
         """Stop within one step. Read on to the end: what was written until then is kept."""
         self._stream.cancel()
 
-    @property
-    def reply(self) -> Reply:
-        """The whole answer; reads what has not been read yet."""
+    def result(self) -> Reply:
+        """The whole answer. Waits for the end, and reads what has not been read yet."""
         for _ in self:
             pass
-        return self._stream.reply
+        return self._stream.result()
 
 
 class Conversation:

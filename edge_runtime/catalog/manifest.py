@@ -170,7 +170,7 @@ def _read_sampling(root: _Table) -> Mapping[str, Any]:
             table.path, table.key, str(error).removeprefix("SamplingOptions.__init__() ")
         ) from error
     except OptionInvalid as error:
-        raise _invalid(table.path, f"{table.key}.{error.facts.get('option', '')}", str(error)) from error
+        raise _invalid(table.path, f"{table.key}.{error.option}", str(error)) from error
     return MappingProxyType(values)
 
 

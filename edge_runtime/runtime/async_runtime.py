@@ -15,7 +15,7 @@ from ..values.records import Message, Reply
 from .engine import GenerationRequest
 from .engine.request import Event
 from .runtime import Runtime
-from .stream import AsyncReplyStream
+from .stream import AsyncTextStream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -51,14 +51,14 @@ class AsyncRuntime:
     @overload
     async def chat(
         self, messages: Sequence[Message], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
-    ) -> AsyncReplyStream: ...
+    ) -> AsyncTextStream: ...
 
     async def chat(
         self, messages: Sequence[Message], *, stream: bool = False, **options: Unpack[GenerationKeywords]
-    ) -> Reply | AsyncReplyStream:
+    ) -> Reply | AsyncTextStream:
         """As Runtime.chat. Cancelling the waiting task cancels the generation."""
         reply_stream = await self._start(lambda emit: self.runtime.chat_request(messages, emit, options))
-        return reply_stream if stream else await reply_stream.reply()
+        return reply_stream if stream else await reply_stream.result()
 
     @overload
     async def generate(
@@ -72,14 +72,14 @@ class AsyncRuntime:
     @overload
     async def generate(
         self, prompt: str | Sequence[int], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
-    ) -> AsyncReplyStream: ...
+    ) -> AsyncTextStream: ...
 
     async def generate(
         self, prompt: str | Sequence[int], *, stream: bool = False, **options: Unpack[GenerationKeywords]
-    ) -> Reply | AsyncReplyStream:
+    ) -> Reply | AsyncTextStream:
         """As Runtime.generate."""
         reply_stream = await self._start(lambda emit: self.runtime.generate_request(prompt, emit, options))
-        return reply_stream if stream else await reply_stream.reply()
+        return reply_stream if stream else await reply_stream.result()
 
     @overload
     async def embed(
@@ -105,7 +105,7 @@ class AsyncRuntime:
 
     async def _start(
         self, make_request: Callable[[Callable[[Event], None]], GenerationRequest]
-    ) -> AsyncReplyStream:
+    ) -> AsyncTextStream:
         loop = asyncio.get_running_loop()
         events: asyncio.Queue[Event] = asyncio.Queue()
 
@@ -115,7 +115,7 @@ class AsyncRuntime:
 
         # Templates and tokenizing take milliseconds for a long conversation: not on the loop.
         request = await asyncio.to_thread(make_request, emit)
-        return AsyncReplyStream(events, self.runtime.submit(request))
+        return AsyncTextStream(events, self.runtime.submit(request))
 
     async def close(self) -> None:
         await asyncio.to_thread(self.runtime.close)

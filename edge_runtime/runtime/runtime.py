@@ -29,7 +29,7 @@ from .engine import GenerationRequest, Ticket
 from .engine.request import Event
 from .opening import Opened, Wish, budget_exceeded, open_engine, plan_options
 from .prompt.template import ChatTemplate, fit_messages, plain_text
-from .stream import ReplyStream
+from .stream import TextStream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -141,11 +141,11 @@ class Runtime:
     @overload
     def chat(
         self, messages: Sequence[Message], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
-    ) -> ReplyStream: ...
+    ) -> TextStream: ...
 
     def chat(
         self, messages: Sequence[Message], *, stream: bool = False, **options: Unpack[GenerationKeywords]
-    ) -> Reply | ReplyStream:
+    ) -> Reply | TextStream:
         """The model's next turn, whole or as a stream of pieces.
 
         A conversation that goes on costs only its new tokens: what an earlier call
@@ -154,7 +154,7 @@ class Runtime:
         Raises ContextFull, ChatTemplateFailed, OptionInvalid, BackendFailed, EngineClosed.
         """
         reply_stream = self._start(lambda emit: self.chat_request(messages, emit, options))
-        return reply_stream if stream else reply_stream.reply
+        return reply_stream if stream else reply_stream.result()
 
     def chat_request(
         self, messages: Sequence[Mapping[str, Any]], emit: Callable[[Event], None], options: Mapping[str, Any]
@@ -218,11 +218,11 @@ class Runtime:
     @overload
     def generate(
         self, prompt: str | Sequence[int], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
-    ) -> ReplyStream: ...
+    ) -> TextStream: ...
 
     def generate(
         self, prompt: str | Sequence[int], *, stream: bool = False, **options: Unpack[GenerationKeywords]
-    ) -> Reply | ReplyStream:
+    ) -> Reply | TextStream:
         """Continue `prompt` as it stands, without the chat template.
 
         Control tokens written in the prompt are text, not control. Instead of text it may
@@ -230,7 +230,7 @@ class Runtime:
         Raises ContextFull, OptionInvalid, BackendFailed, EngineClosed.
         """
         reply_stream = self._start(lambda emit: self.generate_request(prompt, emit, options))
-        return reply_stream if stream else reply_stream.reply
+        return reply_stream if stream else reply_stream.result()
 
     def generate_request(
         self, prompt: str | Sequence[int], emit: Callable[[Event], None], options: Mapping[str, Any]
@@ -315,9 +315,9 @@ class Runtime:
             ple_resident_bytes=figures.ple_resident_bytes if figures else 0,
         )
 
-    def _start(self, make_request: Callable[[Callable[[Event], None]], GenerationRequest]) -> ReplyStream:
+    def _start(self, make_request: Callable[[Callable[[Event], None]], GenerationRequest]) -> TextStream:
         events: SimpleQueue[Event] = SimpleQueue()
-        return ReplyStream(events, self.submit(make_request(events.put)))
+        return TextStream(events, self.submit(make_request(events.put)))
 
     def close(self) -> None:
         """End what is running with EngineClosed, and free the model. Can be called twice."""

@@ -13,8 +13,8 @@ from .engine import Failed, Ticket
 from .engine.request import Event
 
 
-class ReplyStream(Iterator[TextPiece]):
-    """Iterate over the pieces; afterwards `reply` holds the whole answer.
+class TextStream(Iterator[TextPiece]):
+    """Iterate over the pieces; result() gives the whole answer.
 
     Leaving the `with` block, or dropping the stream, cancels what is left.
     """
@@ -37,9 +37,11 @@ class ReplyStream(Iterator[TextPiece]):
         self._reply = event.reply
         raise StopIteration
 
-    @property
-    def reply(self) -> Reply:
-        """The whole answer; reads what has not been read yet."""
+    def result(self) -> Reply:
+        """The whole answer. Waits for the end, and reads what has not been read yet.
+
+        Raises what ended the stream; EngineClosed when that has been raised before.
+        """
         for _ in self:
             pass
         if self._reply is None:
@@ -47,10 +49,10 @@ class ReplyStream(Iterator[TextPiece]):
         return self._reply
 
     def cancel(self) -> None:
-        """Stop within one step. The pieces already written, and `reply`, can still be read."""
+        """Stop within one step. The pieces already written, and result(), can still be read."""
         self._ticket.cancel()
 
-    def __enter__(self) -> ReplyStream:
+    def __enter__(self) -> TextStream:
         return self
 
     def __exit__(
@@ -63,8 +65,8 @@ class ReplyStream(Iterator[TextPiece]):
             self._ticket.cancel()
 
 
-class AsyncReplyStream(AsyncIterator[TextPiece]):
-    """The asyncio twin of ReplyStream; `await stream.reply()` gives the whole answer."""
+class AsyncTextStream(AsyncIterator[TextPiece]):
+    """The asyncio twin of TextStream; `await stream.result()` gives the whole answer."""
 
     def __init__(self, events: asyncio.Queue[Event], ticket: Ticket) -> None:
         self._events, self._ticket = events, ticket
@@ -88,7 +90,8 @@ class AsyncReplyStream(AsyncIterator[TextPiece]):
         self._reply = event.reply
         raise StopAsyncIteration
 
-    async def reply(self) -> Reply:
+    async def result(self) -> Reply:
+        """As TextStream.result."""
         async for _ in self:
             pass
         if self._reply is None:
@@ -96,9 +99,10 @@ class AsyncReplyStream(AsyncIterator[TextPiece]):
         return self._reply
 
     def cancel(self) -> None:
+        """As TextStream.cancel."""
         self._ticket.cancel()
 
-    async def __aenter__(self) -> AsyncReplyStream:
+    async def __aenter__(self) -> AsyncTextStream:
         return self
 
     async def __aexit__(

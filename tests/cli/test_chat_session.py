@@ -261,7 +261,7 @@ def test_a_resumed_conversation_shows_where_it_stopped(make_runtime: MakeRuntime
     runtime, _ = make_runtime(["one", "two"])
     conversation = Conversation(runtime, history=history)
     for question in ("first", "second\nline"):
-        conversation.send(question).reply  # noqa: B018
+        conversation.send(question).result()
     resumed = Conversation.resume(runtime, history, history.load(conversation.id or 0))
     screen = play(resumed, runtime, [])
     assert screen == GREETING + "conversation 1, 2 turns so far\n\n> second\n. line\ntwo\n\n> \n"
@@ -270,7 +270,7 @@ def test_a_resumed_conversation_shows_where_it_stopped(make_runtime: MakeRuntime
 def test_a_stopped_answer_is_marked(make_runtime: MakeRuntime, history: History) -> None:
     runtime, _ = make_runtime(["one"])
     conversation = Conversation(runtime, history=history)
-    conversation.send("first").reply  # noqa: B018
+    conversation.send("first").result()
     assert conversation.id is not None and conversation.last_reply is not None
     usage = conversation.last_reply.usage
     history.put(conversation.id, Exchange("Why?", "Beca", FinishReason.CANCELLED, usage))

@@ -105,14 +105,14 @@ def test_a_stream_is_the_whole_in_pieces(runtime: Runtime) -> None:
     with runtime.chat(ask("Say hello."), stream=True, temperature=0, max_tokens=12) as stream:
         pieces = [piece.text for piece in stream]
     assert len(pieces) > 1
-    assert "".join(pieces) == stream.reply.text
+    assert "".join(pieces) == stream.result().text
 
 
 def test_cancelling_stops_within_one_step_and_keeps_what_was_said(runtime: Runtime) -> None:
     with runtime.generate("Count: 1 2 3", stream=True, temperature=0, ignore_end=True) as stream:
         heard = [next(stream).text for _ in range(3)]
         stream.cancel()
-        reply = stream.reply
+        reply = stream.result()
     assert reply.finish_reason is FinishReason.CANCELLED
     assert reply.text.startswith("".join(heard))
     assert reply.usage.completion_tokens <= 3 + 2 * 2
@@ -126,7 +126,7 @@ def test_cancelling_interrupts_a_long_prompt(runtime: Runtime) -> None:
     time.sleep(whole_s * 0.15)
     cancelled_s = time.perf_counter()
     stream.cancel()
-    assert stream.reply.finish_reason is FinishReason.CANCELLED
+    assert stream.result().finish_reason is FinishReason.CANCELLED
     assert time.perf_counter() - cancelled_s < whole_s * 0.5
     assert whole.usage.prompt_tokens > 700
     # The session is good afterwards.
@@ -142,8 +142,8 @@ def test_cancelling_one_leaves_the_others_alone(runtime: Runtime) -> None:
     victim = runtime.generate("Unlike " + LONG[:3000], stream=True, max_tokens=4)
     time.sleep(0.05)
     victim.cancel()
-    assert victim.reply.finish_reason is FinishReason.CANCELLED
-    assert other.reply.text == expected
+    assert victim.result().finish_reason is FinishReason.CANCELLED
+    assert other.result().text == expected
 
 
 def test_stop_strings_end_the_answer_and_are_not_part_of_it(runtime: Runtime) -> None:
@@ -366,7 +366,7 @@ async def test_asyncio_tasks_share_the_model(smollm2_path: Path) -> None:
         assert all(reply.usage.completion_tokens == 8 for reply in both)
         async with await runtime.chat(ask("Hi"), stream=True, temperature=0, max_tokens=6) as stream:
             pieces = [piece.text async for piece in stream]
-        assert "".join(pieces) == (await stream.reply()).text
+        assert "".join(pieces) == (await stream.result()).text
         assert (await runtime.embed(["a"])).shape == (1, 576)
 
 

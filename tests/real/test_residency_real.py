@@ -220,7 +220,7 @@ def test_a_budget_that_needs_streaming_is_kept_and_can_be_cancelled(header: Gguf
         time.sleep(0.05)  # in the middle of the prompt
         stream.cancel()
         started_s = time.monotonic()
-        assert stream.reply.finish_reason is FinishReason.CANCELLED
+        assert stream.result().finish_reason is FinishReason.CANCELLED
         assert time.monotonic() - started_s < 5
         again = runtime.generate(random_tokens(20), temperature=0, max_tokens=8)
         assert again.text == whole.text

@@ -159,10 +159,10 @@ def _answer_once(
     for notice in conversation.take_notices():
         screen.note(notice)
     if screen.has_notes_terminal:
-        screen.faint(describe_cost(answer.reply))
+        screen.faint(describe_cost(answer.result()))
     if memory_of is not None:
-        screen.faint(memory_line(memory_of, answer.reply))
-    return _status_of(answer.reply)
+        screen.faint(memory_line(memory_of, answer.result()))
+    return _status_of(answer.result())
 
 
 def _report_once(conversation: Conversation, prompt: str, runtime: Runtime, peaks: PeakSampler) -> int:
@@ -172,8 +172,8 @@ def _report_once(conversation: Conversation, prompt: str, runtime: Runtime, peak
         with interrupts.during(answer.cancel):
             for _ in answer:
                 pass
-        print(json.dumps(reply_report(answer.reply, RuntimeFigures.of(runtime), peaks)))
-    return _status_of(answer.reply)
+        print(json.dumps(reply_report(answer.result(), RuntimeFigures.of(runtime), peaks)))
+    return _status_of(answer.result())
 
 
 def _status_of(reply: Reply) -> int:

@@ -26,7 +26,7 @@ from ..screen.terminal import Screen
 
 if TYPE_CHECKING:
     from ...runtime.runtime import Runtime
-    from ...runtime.stream import ReplyStream
+    from ...runtime.stream import TextStream
 
 
 def add_parser(commands: Any) -> None:
@@ -87,14 +87,14 @@ def _answer(
     with Interrupts() as interrupts, _start(runtime, prompt, args, keywords) as stream:
         if args.json:
             with interrupts.during(stream.cancel):
-                return stream.reply
+                return stream.result()
         show_answer((piece.text for piece in stream), stream.cancel, screen, interrupts)
-        return stream.reply
+        return stream.result()
 
 
 def _start(
     runtime: Runtime, prompt: str, args: argparse.Namespace, keywords: GenerationKeywords
-) -> ReplyStream:
+) -> TextStream:
     if args.raw or not runtime.has_chat_template:
         return runtime.generate(prompt, stream=True, **keywords)
     messages = [Message(role="system", content=args.system)] if args.system else []

@@ -124,9 +124,9 @@ class ChatSession:
     def _answer(self, ask: Callable[[], Answer]) -> None:
         answer = ask()
         show_answer(answer, answer.cancel, self._screen, self._interrupts)
-        self._screen.faint(describe_cost(answer.reply))
+        self._screen.faint(describe_cost(answer.result()))
         if self._shows_memory:
-            self._screen.faint(memory_line(self._runtime, answer.reply))
+            self._screen.faint(memory_line(self._runtime, answer.result()))
         for notice in self._conversation.take_notices():
             self._screen.note(notice)
         self._screen.note("")

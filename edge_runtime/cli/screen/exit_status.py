@@ -18,8 +18,6 @@ STATUS_OF: dict[type[errors.EdgeRuntimeError], int] = {
     errors.ContextFull: MEMORY,
     errors.AudioFormatUnsupported: AUDIO,
     errors.AudioDeviceUnavailable: AUDIO,
-    errors.AudioOverrun: AUDIO,
-    errors.GenerationCancelled: CANCELLED,
     errors.BackendFailed: ENGINE,
     errors.EngineUnavailable: ENGINE,
     errors.ChildUnavailable: ENGINE,

@@ -12,7 +12,7 @@ from .tidy import only_translation
 
 if TYPE_CHECKING:
     from ...runtime.runtime import Runtime
-    from ...runtime.stream import ReplyStream
+    from ...runtime.stream import TextStream
 
 # Other scripts take up to four times the tokens in a vocabulary that was made for English.
 _ANSWER_PER_TOKEN, _LEAST_ANSWER_TOKENS = 4, 24
@@ -71,7 +71,7 @@ class ChatTranslator:
                 written += piece.text
                 yield only_translation(written, said, language_name(self.to))
 
-    def _start(self, task: Task, said: str, context: Sequence[Translated]) -> ReplyStream:
+    def _start(self, task: Task, said: str, context: Sequence[Translated]) -> TextStream:
         options = GenerationKeywords(temperature=0.0, max_tokens=self._answer_tokens(said))
         if self._runtime.has_chat_template:
             return self._runtime.chat(chat_messages(task, said, context), stream=True, **options)
