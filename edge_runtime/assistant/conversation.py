@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ..errors import ContextFull, EdgeRuntimeError, HistoryUnavailable, OptionInvalid
-from ..runtime.prompt.template import fit_messages
+from ..errors import EdgeRuntimeError, HistoryUnavailable, OptionInvalid
 from ..values.records import FinishReason, GenerationKeywords, Message, Reply
 from .history import Exchange, History, SavedConversation
 from .state_files import restore_state, save_state
@@ -211,13 +209,13 @@ class Conversation:
 
     def _ask(self, question: str, replaces: _Kept | None) -> Answer:
         earlier = [kept.exchange for kept in self._kept if kept is not replaces]
-        first_shown = self._fit(earlier, question)
+        first_shown = min(self._first_shown, len(earlier))  # what was left out before stays so
         messages = self._messages_of(earlier[first_shown:])
         messages.append(Message(role="user", content=question))
         stream = self._runtime.chat(messages, stream=True, **self._next_options())
 
         def finish(reply: Reply) -> None:
-            self._first_shown = first_shown
+            self._first_shown = first_shown + reply.dropped_turns
             self._finish(question, reply, replaces)
 
         return Answer(stream, finish)
@@ -237,21 +235,6 @@ class Conversation:
             messages.append(Message(role="assistant", content=exchange.answer))
         return messages
 
-    def _fit(self, earlier: list[Exchange], question: str) -> int:
-        """How many of the oldest exchanges to leave out; those that were left out before stay so."""
-        first = min(self._first_shown, len(earlier))
-        messages = self._messages_of(earlier[first:])
-        messages.append(Message(role="user", content=question))
-        with contextlib.suppress(ContextFull):  # Runtime.chat says what is wrong
-            first += fit_messages(messages, self._runtime.count_prompt_tokens, self._prompt_room())[1]
-        return first
-
-    def _prompt_room(self) -> int:
-        """Tokens for the prompt, so that the answer has max_tokens, or a quarter of the context."""
-        context = self._runtime.context_tokens
-        answer = self._options.get("max_tokens") or context // 4
-        return context - max(min(answer, context // 2), 1)
-
     def _finish(self, question: str, reply: Reply, replaces: _Kept | None) -> None:
         self.last_reply = reply
         self.totals.add(reply)
@@ -264,12 +247,11 @@ class Conversation:
             self._kept.append(_Kept(exchange))
         usage = reply.usage
         self._unsaved_state_tokens += usage.prompt_tokens - usage.cached_tokens + usage.completion_tokens
-        self._note_dropping(reply)
+        self._note_dropping()
         self._save_exchanges()
 
-    def _note_dropping(self, reply: Reply) -> None:
-        left_out = self._first_shown + reply.dropped_turns
-        if left_out and not self._told_of_dropping:
+    def _note_dropping(self) -> None:
+        if self._first_shown and not self._told_of_dropping:
             self._told_of_dropping = True
             self._notices.append(
                 f"the context of {self._runtime.context_tokens} tokens is full: "

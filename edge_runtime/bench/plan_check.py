@@ -233,7 +233,7 @@ def _run_here(task: MeasureTask) -> Found:
         gpu_layers=0,
     ) as runtime:
         draw = random.Random(0)
-        prompt = [draw.randrange(runtime._backend.vocabulary_size) for _ in range(task.prompt_tokens)]
+        prompt = [draw.randrange(runtime.vocabulary_size) for _ in range(task.prompt_tokens)]
         with PeakSampler() as sampler:
             runtime.generate(prompt, max_tokens=task.answer_tokens, ignore_end=True)
         if sampler.peak_anonymous_bytes is None or sampler.peak_file_bytes is None:

@@ -49,7 +49,9 @@ def run_bench(
         replies = []
         for run in range(repeat + 1):
             prompt = make_prompt(runtime, prompt_tokens, run)
-            reply = runtime.generate(prompt, max_tokens=answer_tokens, temperature=0.0, ignore_end=True)
+            reply = runtime.generate(
+                prompt, raw=True, max_tokens=answer_tokens, temperature=0.0, ignore_end=True
+            )
             if run > 0:
                 replies.append(reply)
                 on_run(run, reply)

@@ -21,6 +21,7 @@ from ..errors import ModelUnsupported
 from .check_attention import check_attention, hyper_invalid, integer, integers
 from .check_vocabulary import check_vocabulary
 from .header import GgufHeader
+from .sampling import read_sampling
 from .types import GgmlType
 
 _MAX_LAYERS = 512  # llama.cpp's LLAMA_MAX_LAYERS
@@ -86,7 +87,7 @@ def check_header(header: GgufHeader) -> None:
     contradict each other, ModelUnsupported for a file that is no language model.
     """
     _check_kind(header)
-    checks: tuple[Callable[[GgufHeader], None], ...] = (
+    checks: tuple[Callable[[GgufHeader], object], ...] = (
         _check_integers,
         _check_floats,
         _check_layers,
@@ -96,6 +97,7 @@ def check_header(header: GgufHeader) -> None:
         _check_tensor_types,
         _check_tensor_offsets,
         check_vocabulary,
+        read_sampling,
     )
     for check in checks:
         check(header)

@@ -1,9 +1,10 @@
-"""The asyncio twin of Runtime: the same names, awaited."""
+"""The asyncio twin of Runtime: the same names and keywords, awaited; properties are the same."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -11,15 +12,17 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from ..values.records import Message, Reply
-from .engine import GenerationRequest
+from ..values.records import MemoryUsage, Reply
+from .engine import GenerationRequest, Ticket
 from .engine.request import Event
+from .prompt.fitting import Messages
 from .runtime import Runtime
 from .stream import AsyncTextStream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ..memory import MemoryPart, MemoryPlan
     from ..values.records import GenerationKeywords
 
 
@@ -32,54 +35,192 @@ class AsyncRuntime:
     """
 
     def __init__(self, runtime: Runtime) -> None:
+        """AsyncRuntime.open() is the way in; an open Runtime can be wrapped, too."""
         self.runtime = runtime
 
     @classmethod
-    async def open(cls, model: str | Path, **options: Any) -> AsyncRuntime:
-        """As Runtime.open, in a thread."""
-        return cls(await asyncio.to_thread(Runtime.open, model, **options))
+    async def open(
+        cls,
+        model: str | Path,
+        *,
+        budget: str | int | None = None,
+        context_tokens: int | None = None,
+        kv_type: str | None = None,
+        micro_batch_tokens: int | None = None,
+        repack: bool | None = None,
+        flash_attention: bool | None = None,
+        ple: str | None = None,
+        ple_locked: str | int | None = None,
+        parallel: int = 1,
+        threads: int | None = None,
+        gpu_layers: int | None = None,
+        residency: bool = True,
+        beside: Sequence[MemoryPart] = (),
+        on_progress: Callable[[float], None] | None = None,
+    ) -> AsyncRuntime:
+        """As Runtime.open, in a thread, on which on_progress is called, too."""
+        opened = partial(
+            Runtime.open,
+            model,
+            budget=budget,
+            context_tokens=context_tokens,
+            kv_type=kv_type,
+            micro_batch_tokens=micro_batch_tokens,
+            repack=repack,
+            flash_attention=flash_attention,
+            ple=ple,
+            ple_locked=ple_locked,
+            parallel=parallel,
+            threads=threads,
+            gpu_layers=gpu_layers,
+            residency=residency,
+            beside=beside,
+            on_progress=on_progress,
+        )
+        return cls(await asyncio.to_thread(opened))
+
+    # --- what it is --------------------------------------------------------------------
+
+    @property
+    def model_name(self) -> str:
+        """As Runtime.model_name."""
+        return self.runtime.model_name
+
+    @property
+    def model_path(self) -> Path:
+        """As Runtime.model_path."""
+        return self.runtime.model_path
+
+    @property
+    def plan(self) -> MemoryPlan:
+        """As Runtime.plan."""
+        return self.runtime.plan
+
+    @property
+    def load_s(self) -> float:
+        """As Runtime.load_s."""
+        return self.runtime.load_s
+
+    @property
+    def context_tokens(self) -> int:
+        """As Runtime.context_tokens."""
+        return self.runtime.context_tokens
+
+    @property
+    def vocabulary_size(self) -> int:
+        """As Runtime.vocabulary_size."""
+        return self.runtime.vocabulary_size
+
+    @property
+    def has_chat_template(self) -> bool:
+        """As Runtime.has_chat_template."""
+        return self.runtime.has_chat_template
+
+    # --- chat and generate -------------------------------------------------------------
 
     @overload
     async def chat(
-        self,
-        messages: Sequence[Message],
-        *,
-        stream: Literal[False] = False,
-        **options: Unpack[GenerationKeywords],
+        self, messages: Messages, *, stream: Literal[False] = False, **options: Unpack[GenerationKeywords]
     ) -> Reply: ...
 
     @overload
     async def chat(
-        self, messages: Sequence[Message], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
+        self, messages: Messages, *, stream: Literal[True], **options: Unpack[GenerationKeywords]
     ) -> AsyncTextStream: ...
 
     async def chat(
-        self, messages: Sequence[Message], *, stream: bool = False, **options: Unpack[GenerationKeywords]
+        self, messages: Messages, *, stream: bool = False, **options: Unpack[GenerationKeywords]
     ) -> Reply | AsyncTextStream:
         """As Runtime.chat. Cancelling the waiting task cancels the generation."""
-        reply_stream = await self._start(lambda emit: self.runtime.chat_request(messages, emit, options))
-        return reply_stream if stream else await reply_stream.result()
+        text_stream = await self._start(lambda emit: self.runtime.chat_request(messages, emit, options))
+        return text_stream if stream else await text_stream.result()
 
     @overload
     async def generate(
         self,
         prompt: str | Sequence[int],
         *,
+        system: str | None = None,
+        raw: bool = False,
         stream: Literal[False] = False,
         **options: Unpack[GenerationKeywords],
     ) -> Reply: ...
 
     @overload
     async def generate(
-        self, prompt: str | Sequence[int], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
+        self,
+        prompt: str | Sequence[int],
+        *,
+        system: str | None = None,
+        raw: bool = False,
+        stream: Literal[True],
+        **options: Unpack[GenerationKeywords],
     ) -> AsyncTextStream: ...
 
     async def generate(
-        self, prompt: str | Sequence[int], *, stream: bool = False, **options: Unpack[GenerationKeywords]
+        self,
+        prompt: str | Sequence[int],
+        *,
+        system: str | None = None,
+        raw: bool = False,
+        stream: bool = False,
+        **options: Unpack[GenerationKeywords],
     ) -> Reply | AsyncTextStream:
-        """As Runtime.generate."""
-        reply_stream = await self._start(lambda emit: self.runtime.generate_request(prompt, emit, options))
-        return reply_stream if stream else await reply_stream.result()
+        """As Runtime.generate. Cancelling the waiting task cancels the generation."""
+        text_stream = await self._start(
+            lambda emit: self.runtime.generate_request(prompt, emit, options, system=system, raw=raw)
+        )
+        return text_stream if stream else await text_stream.result()
+
+    async def chat_request(
+        self, messages: Messages, emit: Callable[[Event], None], options: Mapping[str, Any]
+    ) -> GenerationRequest:
+        """As Runtime.chat_request."""
+        return await asyncio.to_thread(self.runtime.chat_request, messages, emit, options)
+
+    async def generate_request(
+        self,
+        prompt: str | Sequence[int],
+        emit: Callable[[Event], None],
+        options: Mapping[str, Any],
+        *,
+        system: str | None = None,
+        raw: bool = False,
+    ) -> GenerationRequest:
+        """As Runtime.generate_request."""
+        make = partial(self.runtime.generate_request, prompt, emit, options, system=system, raw=raw)
+        return await asyncio.to_thread(make)
+
+    async def submit(self, request: GenerationRequest) -> Ticket:
+        """As Runtime.submit; request.emit is called on the worker's thread, not on the loop."""
+        return self.runtime.submit(request)
+
+    # --- tokens ------------------------------------------------------------------------
+
+    async def prompt_of(self, messages: Messages) -> str:
+        """As Runtime.prompt_of."""
+        return await asyncio.to_thread(self.runtime.prompt_of, messages)
+
+    async def count_prompt_tokens(self, messages: Messages) -> int:
+        """As Runtime.count_prompt_tokens."""
+        return await asyncio.to_thread(self.runtime.count_prompt_tokens, messages)
+
+    async def tokenize(
+        self, text: str, *, add_special: bool = False, parse_special: bool = False
+    ) -> list[int]:
+        """As Runtime.tokenize."""
+        tokenize = partial(self.runtime.tokenize, text, add_special=add_special, parse_special=parse_special)
+        return await asyncio.to_thread(tokenize)
+
+    async def detokenize(self, tokens: Sequence[int], *, keep_special: bool = False) -> str:
+        """As Runtime.detokenize."""
+        return await asyncio.to_thread(partial(self.runtime.detokenize, tokens, keep_special=keep_special))
+
+    async def count_tokens(self, text: str) -> int:
+        """As Runtime.count_tokens."""
+        return await asyncio.to_thread(self.runtime.count_tokens, text)
+
+    # --- embed -------------------------------------------------------------------------
 
     @overload
     async def embed(
@@ -115,9 +256,24 @@ class AsyncRuntime:
 
         # Templates and tokenizing take milliseconds for a long conversation: not on the loop.
         request = await asyncio.to_thread(make_request, emit)
-        return AsyncTextStream(events, self.runtime.submit(request))
+        return AsyncTextStream(events, self.runtime.submit(request), owner=self.runtime)
+
+    # --- state and end -----------------------------------------------------------------
+
+    async def save_state(self, messages: Messages, path: str | Path) -> int:
+        """As Runtime.save_state."""
+        return await asyncio.to_thread(self.runtime.save_state, messages, path)
+
+    async def restore_state(self, path: str | Path) -> int:
+        """As Runtime.restore_state."""
+        return await asyncio.to_thread(self.runtime.restore_state, path)
+
+    async def memory_usage(self) -> MemoryUsage:
+        """As Runtime.memory_usage."""
+        return await asyncio.to_thread(self.runtime.memory_usage)
 
     async def close(self) -> None:
+        """As Runtime.close."""
         await asyncio.to_thread(self.runtime.close)
 
     async def __aenter__(self) -> AsyncRuntime:

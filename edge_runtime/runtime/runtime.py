@@ -1,8 +1,10 @@
-"""The public face: open a model, chat, generate, embed."""
+"""The text runtime: open a model, chat, generate, tokenize, embed."""
 
 from __future__ import annotations
 
+import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from queue import SimpleQueue
@@ -13,46 +15,51 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..catalog.catalog import ModelLocation, locate
-from ..errors import OptionInvalid
 from ..gguf.check import check_header
 from ..gguf.header import GgufHeader, read_header
-from ..values.records import (
-    ContextPolicy,
-    GenerationOptions,
-    MemoryUsage,
-    Message,
-    Reply,
-    generation_options,
-)
+from ..gguf.sampling import read_sampling
+from ..values.records import MemoryUsage, Reply
 from ..values.units import byte_units_of, parse_bytes
 from .engine import GenerationRequest, Ticket
 from .engine.request import Event
 from .opening import Opened, Wish, budget_exceeded, open_engine, plan_options
-from .prompt.template import ChatTemplate, fit_messages, plain_text
+from .prompt.fitting import Messages, PromptFitter
+from .prompt.template import ChatTemplate
+from .prompt.tokens import check_token_ids, text_of_tokens
+from .requests import RequestMaker
 from .stream import TextStream
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..backends.llama import LlamaBackend
-    from ..memory import MemoryPart
+    from ..memory import MemoryPart, MemoryPlan
     from ..values.records import GenerationKeywords
-
-_LEAST_ANSWER_TOKENS = 16
 
 
 class Runtime:
-    """One open model. Safe to use from several threads; `close()` or `with` frees everything."""
+    """One open model. Safe to use from several threads; `close()` or `with` frees everything.
+
+    It belongs to the process that opened it: a forked child has to open its own.
+    """
 
     def __init__(self, opened: Opened, location: ModelLocation, header: GgufHeader) -> None:
         """Runtime.open() is the way in."""
         self._opened, self._engine, self._monitor = opened, opened.engine, opened.monitor
-        self._backend: LlamaBackend = opened.engine.backend  # type: ignore[assignment]
-        self._defaults = dict(location.manifest.sampling) if location.manifest else {}
-        self._template = _read_template(header, self._backend)
-        self._bos_text = self._backend.special_text("bos")
-        self.model_name, self.model_path, self.plan = location.name, location.path, opened.plan
-        self.load_s = 0.0
+        self._closed = False
+        self._process_id = os.getpid()
+        self._location, self._load_s = location, 0.0
+        manifest = location.manifest
+        defaults = {**read_sampling(header), **(manifest.sampling if manifest else {})}
+        backend = self._backend
+        self._prompts = PromptFitter(
+            _read_template(header, backend),
+            # Looked up for each text: it says when the model is closed, or another process's.
+            lambda text, **special: self._backend.tokenize(text, **special),
+            bos_text=backend.special_text("bos"),
+            context_tokens=backend.context_tokens,
+        )
+        self._requests = RequestMaker(self._prompts, defaults, backend.vocabulary_size)
 
     @classmethod
     def open(
@@ -114,95 +121,88 @@ class Runtime:
         except BaseException:
             opened.close()
             raise
-        runtime.load_s = time.perf_counter() - started_s
+        runtime._load_s = time.perf_counter() - started_s
         return runtime
+
+    @property
+    def _backend(self) -> LlamaBackend:
+        """Raises EngineClosed in a child process."""
+        self._engine.require_own_process()
+        return self._engine.backend  # type: ignore[return-value]
+
+    @property
+    def model_name(self) -> str:
+        """The catalog name, or the file's name without its ending."""
+        return self._location.name
+
+    @property
+    def model_path(self) -> Path:
+        return self._location.path
+
+    @property
+    def plan(self) -> MemoryPlan:
+        """The memory plan that this model was opened with."""
+        return self._opened.plan
+
+    @property
+    def load_s(self) -> float:
+        """How long opening took, in seconds."""
+        return self._load_s
 
     @property
     def context_tokens(self) -> int:
         """How many tokens one conversation can hold."""
-        return self._backend.context_tokens
+        return self._prompts.context_tokens
+
+    @property
+    def vocabulary_size(self) -> int:
+        """How many tokens the model knows; ids are 0 to one less."""
+        return self._engine.backend.vocabulary_size
 
     @property
     def has_chat_template(self) -> bool:
-        """False for a base model: chat() then continues the text of the messages."""
-        return self._template is not None
+        """False for a base model: chat() and generate() then continue the text they are given."""
+        return self._prompts.template is not None
 
     # --- chat --------------------------------------------------------------------------
 
     @overload
     def chat(
-        self,
-        messages: Sequence[Message],
-        *,
-        stream: Literal[False] = False,
-        **options: Unpack[GenerationKeywords],
+        self, messages: Messages, *, stream: Literal[False] = False, **options: Unpack[GenerationKeywords]
     ) -> Reply: ...
 
     @overload
     def chat(
-        self, messages: Sequence[Message], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
+        self, messages: Messages, *, stream: Literal[True], **options: Unpack[GenerationKeywords]
     ) -> TextStream: ...
 
     def chat(
-        self, messages: Sequence[Message], *, stream: bool = False, **options: Unpack[GenerationKeywords]
+        self, messages: Messages, *, stream: bool = False, **options: Unpack[GenerationKeywords]
     ) -> Reply | TextStream:
         """The model's next turn, whole or as a stream of pieces.
 
-        A conversation that goes on costs only its new tokens: what an earlier call
-        evaluated is reused. What no longer fits is handled by `context_policy`.
+        messages: a list of {"role": ..., "content": ...}, both text. A conversation that goes
+        on costs only its new tokens: what an earlier call evaluated is reused. What no longer
+        fits is handled by `context_policy`.
 
         Raises ContextFull, ChatTemplateFailed, OptionInvalid, BackendFailed, EngineClosed.
         """
-        reply_stream = self._start(lambda emit: self.chat_request(messages, emit, options))
-        return reply_stream if stream else reply_stream.result()
+        text_stream = self._start(lambda emit: self.chat_request(messages, emit, options))
+        return text_stream if stream else text_stream.result()
 
     def chat_request(
-        self, messages: Sequence[Mapping[str, Any]], emit: Callable[[Event], None], options: Mapping[str, Any]
+        self, messages: Messages, emit: Callable[[Event], None], options: Mapping[str, Any]
     ) -> GenerationRequest:
         """What chat() hands to the engine; for callers with event loops of their own."""
-        generation = generation_options(self._defaults, options)
-        kept, dropped_turns = list(messages), 0
-        if generation.context_policy is ContextPolicy.DROP_OLDEST:
-            kept, dropped_turns = fit_messages(
-                messages, self.count_prompt_tokens, self._prompt_room(generation)
-            )
-        prompt = self.prompt_of(kept)
-        return GenerationRequest(
-            prompt,
-            generation,
-            emit,
-            add_special=self._needs_bos(prompt),
-            parse_special=self.has_chat_template,
-            grammar=_grammar_of(generation),
-            dropped_turns=dropped_turns,
-        )
+        return self._requests.chat(messages, emit, options)
 
-    def prompt_of(self, messages: Sequence[Mapping[str, Any]]) -> str:
-        """The text the model will read. Raises ChatTemplateFailed."""
-        _check_messages(messages)
-        if self._template is None:
-            return plain_text(messages)
-        return self._template.render(messages)
+    def prompt_of(self, messages: Messages) -> str:
+        """The text that chat() would have the model read, if all of it fits. Raises ChatTemplateFailed."""
+        return self._prompts.render(messages)
 
-    def count_prompt_tokens(self, messages: Sequence[Mapping[str, Any]]) -> int:
+    def count_prompt_tokens(self, messages: Messages) -> int:
         """How many tokens of context these messages take."""
-        return len(self._tokens_of(messages))
-
-    def _tokens_of(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
-        prompt = self.prompt_of(messages)
-        return self._backend.tokenize(
-            prompt, add_special=self._needs_bos(prompt), parse_special=self.has_chat_template
-        )
-
-    def _needs_bos(self, prompt: str) -> bool:
-        """Most templates write the begin-of-text token themselves; a second one would do harm."""
-        return not (self._bos_text and self.has_chat_template and prompt.startswith(self._bos_text))
-
-    def _prompt_room(self, generation: GenerationOptions) -> int:
-        """Tokens the prompt may have, so that the answer has some too."""
-        context = self.context_tokens
-        answer = generation.max_tokens or max(context // 4, _LEAST_ANSWER_TOKENS)
-        return context - max(min(answer, context // 2), 1)
+        return len(self._prompts.whole(messages).tokens)
 
     # --- generate ----------------------------------------------------------------------
 
@@ -211,50 +211,84 @@ class Runtime:
         self,
         prompt: str | Sequence[int],
         *,
+        system: str | None = None,
+        raw: bool = False,
         stream: Literal[False] = False,
         **options: Unpack[GenerationKeywords],
     ) -> Reply: ...
 
     @overload
     def generate(
-        self, prompt: str | Sequence[int], *, stream: Literal[True], **options: Unpack[GenerationKeywords]
+        self,
+        prompt: str | Sequence[int],
+        *,
+        system: str | None = None,
+        raw: bool = False,
+        stream: Literal[True],
+        **options: Unpack[GenerationKeywords],
     ) -> TextStream: ...
 
     def generate(
-        self, prompt: str | Sequence[int], *, stream: bool = False, **options: Unpack[GenerationKeywords]
+        self,
+        prompt: str | Sequence[int],
+        *,
+        system: str | None = None,
+        raw: bool = False,
+        stream: bool = False,
+        **options: Unpack[GenerationKeywords],
     ) -> Reply | TextStream:
-        """Continue `prompt` as it stands, without the chat template.
+        """Answer one prompt: a conversation of one user message, through the model's chat template.
 
-        Control tokens written in the prompt are text, not control. Instead of text it may
-        be token ids, which are taken as they are, without a begin-of-text token.
-        Raises ContextFull, OptionInvalid, BackendFailed, EngineClosed.
+        system: the system prompt. raw: continue `prompt` as it stands instead, without the
+        template; control tokens written in it are text, not control. A model without a
+        template (has_chat_template is False) always continues the prompt, as with raw=True.
+        A prompt of token ids is taken as it is, without template and begin-of-text token.
+
+        Raises ContextFull, ChatTemplateFailed, OptionInvalid, BackendFailed, EngineClosed.
         """
-        reply_stream = self._start(lambda emit: self.generate_request(prompt, emit, options))
-        return reply_stream if stream else reply_stream.result()
+        text_stream = self._start(
+            lambda emit: self.generate_request(prompt, emit, options, system=system, raw=raw)
+        )
+        return text_stream if stream else text_stream.result()
 
     def generate_request(
-        self, prompt: str | Sequence[int], emit: Callable[[Event], None], options: Mapping[str, Any]
+        self,
+        prompt: str | Sequence[int],
+        emit: Callable[[Event], None],
+        options: Mapping[str, Any],
+        *,
+        system: str | None = None,
+        raw: bool = False,
     ) -> GenerationRequest:
-        """What generate() hands to the engine."""
-        generation = generation_options(self._defaults, options)
-        given = prompt if isinstance(prompt, str) else self._checked_ids(prompt)
-        return GenerationRequest(given, generation, emit, grammar=_grammar_of(generation))
+        """What generate() hands to the engine; for callers with event loops of their own."""
+        return self._requests.generate(prompt, emit, options, system=system, raw=raw)
 
-    def _checked_ids(self, token_ids: Sequence[int]) -> tuple[int, ...]:
-        """llama.cpp would fail on an id that its vocabulary does not have."""
-        size = self._backend.vocabulary_size
-        for token in token_ids:
-            if not isinstance(token, (int, np.integer)) or not 0 <= token < size:
-                raise OptionInvalid(
-                    f"prompt: {token!r} is no token id of this model",
-                    hint=f"whole numbers from 0 to {size - 1}",
-                    option="prompt",
-                )
-        return tuple(int(token) for token in token_ids)
+    # --- tokens ------------------------------------------------------------------------
+
+    def tokenize(self, text: str, *, add_special: bool = False, parse_special: bool = False) -> list[int]:
+        """The token ids of `text`.
+
+        add_special: with the begin-of-text token, and whatever else the vocabulary puts around
+        a text. parse_special: read control tokens such as "<|im_end|>" as such; otherwise they
+        are text, which is what text from a stranger should be.
+
+        detokenize() gives the text back, but for what a vocabulary cannot tell apart:
+        SentencePiece's take U+2581 for a space. Half surrogates become "?".
+        """
+        return self._backend.tokenize(text, add_special=add_special, parse_special=parse_special)
+
+    def detokenize(self, tokens: Sequence[int], *, keep_special: bool = False) -> str:
+        """The text of token ids. Raises OptionInvalid for an id that the model does not have.
+
+        keep_special: spell control tokens out; otherwise they add nothing. Tokens that end
+        inside a character end in U+FFFD: to show an answer while it comes, stream it.
+        """
+        checked = check_token_ids(tokens, self.vocabulary_size, "tokens")
+        return text_of_tokens(self._backend, checked, keep_special=keep_special)
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens generate() would see in `text`."""
-        return len(self._backend.tokenize(text, add_special=True, parse_special=False))
+        """How many tokens generate(text, raw=True) would evaluate."""
+        return len(self._prompts.raw(text).tokens)
 
     # --- embed -------------------------------------------------------------------------
 
@@ -284,19 +318,24 @@ class Runtime:
 
     # --- state and end -----------------------------------------------------------------
 
-    def save_state(self, messages: Sequence[Message], path: str | Path) -> int:
+    def save_state(self, messages: Messages, path: str | Path) -> int:
         """Write what has been evaluated of this conversation; bytes written, 0 when nothing is known.
 
         restore_state() makes the conversation go on without evaluating it again.
         """
-        return self._engine.save_state(self._tokens_of(messages), Path(path))
+        return self._engine.save_state(list(self._prompts.whole(messages).tokens), Path(path))
 
     def restore_state(self, path: str | Path) -> int:
         """Tokens brought back; 0 when the file is missing, damaged or another model's."""
         return self._engine.load_state(Path(path)) if Path(path).is_file() else 0
 
     def submit(self, request: GenerationRequest) -> Ticket:
-        """Raises MemoryBudgetExceeded while the process holds more than its budget, whatever was let go."""
+        """Queue what chat_request() or generate_request() has made; its events go to `emit`.
+
+        Raises MemoryBudgetExceeded while the process holds more than its budget, whatever was
+        let go, and EngineClosed.
+        """
+        self._engine.require_own_process()
         if self._monitor.exceeded:
             raise budget_exceeded(self.plan, self._monitor.used_bytes)
         return self._engine.submit(request)
@@ -317,11 +356,23 @@ class Runtime:
 
     def _start(self, make_request: Callable[[Callable[[Event], None]], GenerationRequest]) -> TextStream:
         events: SimpleQueue[Event] = SimpleQueue()
-        return TextStream(events, self.submit(make_request(events.put)))
+        return TextStream(events, self.submit(make_request(events.put)), owner=self)
 
     def close(self) -> None:
-        """End what is running with EngineClosed, and free the model. Can be called twice."""
-        self._opened.close()
+        """End what is running with EngineClosed, and free the model. Can be called twice.
+
+        In a forked child it does nothing: the model is the parent's.
+        """
+        self._closed = True
+        if os.getpid() == self._process_id:
+            self._opened.close()
+
+    def __del__(self) -> None:
+        """Frees a runtime that nobody closed, with a ResourceWarning."""
+        if getattr(self, "_closed", True) or os.getpid() != self._process_id:
+            return
+        warnings.warn(f"{self.model_name} was never closed", ResourceWarning, stacklevel=1, source=self)
+        self.close()
 
     def __enter__(self) -> Runtime:
         return self
@@ -337,25 +388,3 @@ def _read_template(header: GgufHeader, backend: LlamaBackend) -> ChatTemplate | 
     if not source or not source.strip():
         return None
     return ChatTemplate(source, bos_text=backend.special_text("bos"), eos_text=backend.special_text("eos"))
-
-
-def _grammar_of(generation: GenerationOptions) -> str | None:
-    if generation.json_schema is None:
-        return generation.grammar
-    from ..backends.llama.grammar import grammar_of_schema
-
-    return grammar_of_schema(generation.json_schema)
-
-
-def _check_messages(messages: Sequence[Mapping[str, Any]]) -> None:
-    for index, message in enumerate(messages):
-        if not isinstance(message.get("role"), str) or not isinstance(message.get("content"), str):
-            raise OptionInvalid(
-                f"messages[{index}]: needs a 'role' and a 'content', both text",
-                hint='for example {"role": "user", "content": "Hello"}',
-                option="messages",
-            )
-    if not messages:
-        raise OptionInvalid(
-            "messages: there are none", hint="give at least one user message", option="messages"
-        )

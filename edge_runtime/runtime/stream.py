@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from queue import SimpleQueue
 from types import TracebackType
@@ -19,8 +20,10 @@ class TextStream(Iterator[TextPiece]):
     Leaving the `with` block, or dropping the stream, cancels what is left.
     """
 
-    def __init__(self, events: SimpleQueue[Event], ticket: Ticket) -> None:
-        self._events, self._ticket = events, ticket
+    def __init__(self, events: SimpleQueue[Event], ticket: Ticket, owner: object = None) -> None:
+        """owner: what must not be collected, and so closed, while the stream lives."""
+        self._events, self._ticket, self._owner = events, ticket, owner
+        self._process_id = os.getpid()
         self._reply: Reply | None = None
         self._over = False
 
@@ -28,6 +31,11 @@ class TextStream(Iterator[TextPiece]):
         """Raises what went wrong, once; StopIteration at the end."""
         if self._over:
             raise StopIteration
+        if os.getpid() != self._process_id:
+            raise EngineClosed(
+                f"this answer is written in process {self._process_id}",
+                hint="open the model in the child process, and ask there",
+            )
         event = self._events.get()
         if isinstance(event, TextPiece):
             return event
@@ -68,8 +76,9 @@ class TextStream(Iterator[TextPiece]):
 class AsyncTextStream(AsyncIterator[TextPiece]):
     """The asyncio twin of TextStream; `await stream.result()` gives the whole answer."""
 
-    def __init__(self, events: asyncio.Queue[Event], ticket: Ticket) -> None:
-        self._events, self._ticket = events, ticket
+    def __init__(self, events: asyncio.Queue[Event], ticket: Ticket, owner: object = None) -> None:
+        """owner: what must not be collected, and so closed, while the stream lives."""
+        self._events, self._ticket, self._owner = events, ticket, owner
         self._reply: Reply | None = None
         self._over = False
 

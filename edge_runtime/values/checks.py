@@ -60,6 +60,21 @@ def parse_count(text: str | None, name: str) -> int | None:
     return None if text is None else whole_number(name, parse_whole_number(text, name))
 
 
+def require_text(name: str, value: object) -> str:
+    """`value` as it is, when it is text that UTF-8 can hold. Raises OptionInvalid, naming `name`."""
+    if not isinstance(value, str):
+        raise _refused(name, value, "text")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise OptionInvalid(
+            f"{name}: character {error.start} is a lone surrogate, which UTF-8 cannot hold",
+            hint="decode the text with errors='replace'",
+            option=name,
+        ) from error
+    return value
+
+
 def _as_int(value: object) -> int | None:
     if isinstance(value, bool):
         return None

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, NamedTuple, TypedDict
 
 from ..errors import OptionInvalid
-from .checks import require_range, whole_number, whole_number_or_none
+from .checks import require_range, require_text, whole_number, whole_number_or_none
 
 
 class Message(TypedDict):
@@ -99,12 +99,16 @@ class GenerationOptions:
         for name, (least, most) in (("max_tokens", (1, 2**31 - 1)), ("top_logprobs", (0, 100))):
             value = whole_number_or_none(name, getattr(self, name), least, most)
             object.__setattr__(self, name, value)
+        for text in self.stop:
+            require_text("stop", text)
         if len(self.stop) > 64 or any(not text or len(text) > 1024 for text in self.stop):
             raise OptionInvalid(
                 "stop: at most 64 strings of 1 to 1024 characters",
                 hint="leave out empty and very long stop strings",
                 option="stop",
             )
+        if self.grammar is not None:
+            require_text("grammar", self.grammar)
         if self.grammar is not None and self.json_schema is not None:
             raise OptionInvalid(
                 "grammar and json_schema exclude each other", hint="give one of them", option="grammar"
@@ -214,5 +218,28 @@ def generation_options(defaults: Mapping[str, Any], keywords: Mapping[str, Any])
     sampling = {name: value for name, value in given.items() if name in _SAMPLING_FIELDS}
     rest = {name: value for name, value in given.items() if name in _GENERATION_FIELDS}
     if "stop" in rest:
-        rest["stop"] = (rest["stop"],) if isinstance(rest["stop"], str) else tuple(rest["stop"])
+        rest["stop"] = _stop_texts(rest["stop"])
+    if "context_policy" in rest:
+        rest["context_policy"] = _context_policy(rest["context_policy"])
     return GenerationOptions(sampling=SamplingOptions(**{**known_defaults, **sampling}), **rest)
+
+
+def _stop_texts(given: object) -> tuple[str, ...]:
+    if isinstance(given, str):
+        return (given,)
+    if isinstance(given, Sequence):
+        return tuple(given)
+    raise OptionInvalid(
+        f"stop: {given!r} is neither text nor a list of texts", hint='for example stop="\\n"', option="stop"
+    )
+
+
+def _context_policy(given: object) -> ContextPolicy:
+    try:
+        return ContextPolicy(given)
+    except ValueError:
+        raise OptionInvalid(
+            f"context_policy: {given!r} is not known",
+            hint="one of " + ", ".join(policy.value for policy in ContextPolicy),
+            option="context_policy",
+        ) from None

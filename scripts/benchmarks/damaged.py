@@ -64,7 +64,7 @@ def _open(path: Path) -> str:
 
     try:
         with Runtime.open(path, context_tokens=32, threads=1) as runtime:
-            runtime.generate("a", max_tokens=1)
+            runtime.generate("a", raw=True, max_tokens=1)
     except EdgeRuntimeError as error:
         return type(error).__name__
     except Exception as error:  # what is counted here  # noqa: BLE001

@@ -31,7 +31,8 @@ for name in ("llama_model_load_from_file", "llama_init_from_model", "llama_decod
     setattr(c, name, counted(getattr(c, name)))
 from edge_runtime import Runtime
 with Runtime.open(sys.argv[1], threads=2) as runtime:
-    runtime.generate("Once upon a time", max_tokens=64, temperature=1.0, top_k=64, ignore_end=True)
+    options = {"max_tokens": 64, "temperature": 1.0, "top_k": 64, "ignore_end": True}
+    runtime.generate("Once upon a time", raw=True, **options)
     print(json.dumps({"total": held(), "native": native_bytes}))
 """
 

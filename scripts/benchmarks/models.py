@@ -38,7 +38,9 @@ def open_engine(name: str, **options: Any) -> Iterator[Engine]:
 
 def submit(engine: Engine, prompt: str | tuple[int, ...], **options: Any) -> SimpleQueue[Event]:
     events: SimpleQueue[Event] = SimpleQueue()
-    engine.submit(GenerationRequest(prompt, GenerationOptions(**options), events.put, parse_special=True))
+    if isinstance(prompt, str):
+        prompt = tuple(engine.backend.tokenize(prompt, add_special=True, parse_special=True))
+    engine.submit(GenerationRequest(prompt, GenerationOptions(**options), events.put))
     return events
 
 

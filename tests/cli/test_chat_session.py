@@ -157,7 +157,7 @@ def test_memory_shows_the_plan_and_what_is_held(make_runtime: MakeRuntime) -> No
         MemoryPart("KV cache", 3 * 2**20, Held.ANONYMOUS),
         MemoryPart("per-layer embeddings", 2**31, Held.FLASH),
     )
-    runtime.plan = replace(runtime.plan, parts=parts)
+    runtime._opened = replace(runtime._opened, plan=replace(runtime.plan, parts=parts))
     screen = play(Conversation(runtime), runtime, ["/memory", "Really?", "/memory"])
     table = (
         "PLANNED PART                        SIZE  HELD\n"
@@ -201,7 +201,7 @@ def test_the_memory_line_fits_80_columns(
     line: str,
 ) -> None:
     runtime, _ = make_runtime(["Yes."])
-    reply = runtime.generate("Really?")
+    reply = runtime.generate("Really?", raw=True)
     reply = replace(reply, timings=replace(reply.timings, reread_bytes_per_token=reread or 0.0))
     monkeypatch.setattr(runtime, "memory_usage", lambda: usage)
     assert memory_line(runtime, None if reread is None else reply) == line

@@ -40,11 +40,23 @@ def test_generate_puts_the_prompt_into_the_chat_template(device: Device) -> None
 
 
 @pytest.mark.parametrize("template", [TEMPLATE, ""])
-def test_raw_and_base_models_continue_the_prompt_as_it_is(device: Device, template: str) -> None:
+def test_raw_and_base_models_continue_the_prompt_as_it_is(
+    device: Device, template: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     device.scripts, device.template = [" a time"], template
     assert main(["generate", *(["--raw"] if template else []), "Once <start> upon"]) == 0
     assert device.backend is not None and device.backend.evaluated_text == "Once <start> upon a time"
     assert len(device.backend.evaluated) == len("Once <start> upon a time")  # no control token was read
+    note = "scripted is a base model: it continues text, it does not answer.\n"
+    assert capsys.readouterr().err == ("" if template else note)
+
+
+def test_a_base_model_has_no_place_for_a_system_prompt(
+    device: Device, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device.template = ""
+    assert main(["generate", "--system", "Be brief.", "Hi"]) == 2
+    assert "system: there is no place for it without a chat template" in capsys.readouterr().err
 
 
 def test_json_ends_with_one_object_of_the_promised_shape(
@@ -220,7 +232,7 @@ def test_a_prompt_longer_than_the_context_ends_with_4(
     assert main([command, "w" * 1000]) == 4
     captured = capsys.readouterr()
     assert captured.out == "" and "1000" not in captured.out
-    assert "tokens" in captured.err and "--context" in captured.err
+    assert "tokens" in captured.err and "context" in captured.err.partition("hint: ")[2]
 
 
 def test_a_model_that_is_not_there_ends_with_3(

@@ -53,7 +53,7 @@ def test_the_tokenizer_finds_its_merges_and_special_tokens(tmp_path: Path) -> No
 def test_a_whole_runtime_answers_with_it(tmp_path: Path) -> None:
     path = convert(write_llama(tmp_path / "tiny"), tmp_path / "model.gguf", "q8_0").path
     with Runtime.open(path, context_tokens=256) as runtime:
-        usage = runtime.generate("in the", temperature=0, max_tokens=4).usage
+        usage = runtime.generate("in the", raw=True, temperature=0, max_tokens=4).usage
     assert usage.prompt_tokens >= 2
 
 

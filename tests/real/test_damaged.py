@@ -27,7 +27,7 @@ ends = Counter()
 for path in sorted(Path(sys.argv[1]).iterdir()):
     try:
         with Runtime.open(path, context_tokens=32, threads=1) as runtime:
-            runtime.generate("a", max_tokens=1)
+            runtime.generate("a", raw=True, max_tokens=1)
         ends["ran"] += 1
     except EdgeRuntimeError as error:
         ends["ours"] += 1

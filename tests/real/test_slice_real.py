@@ -103,7 +103,10 @@ def test_e2b_out_of_e4b_runs_and_thinks_the_same(e4b: Path, gemma_path: Path, tm
     assert np.array_equal(found, logits(reference))
     assert not np.allclose(found, logits(e4b), atol=0.1)
     with Runtime.open(sliced.path, context_tokens=256) as runtime:
-        assert runtime.generate("Rain falls.", temperature=0, max_tokens=4).usage.completion_tokens >= 1
+        assert (
+            runtime.generate("Rain falls.", raw=True, temperature=0, max_tokens=4).usage.completion_tokens
+            >= 1
+        )
 
 
 def test_layers_keep_their_windows_where_the_pattern_breaks(e4b: Path, tmp_path: Path) -> None:

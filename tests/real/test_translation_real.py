@@ -50,6 +50,6 @@ def test_the_same_text_is_translated_the_same_way(runtime: Runtime) -> None:
 def test_a_long_text_fits_a_small_context(runtime: Runtime) -> None:
     translator = ChatTranslator(runtime, to="fr", from_language="en")
     with pytest.raises(ContextFull):
-        runtime.generate(" ".join(SAID * 20), context_policy=ContextPolicy.STOP)
+        runtime.generate(" ".join(SAID * 20), raw=True, context_policy=ContextPolicy.STOP)
     drafts = translator.drafts(" ".join(SAID * 20))
     assert [next(drafts) for _ in range(3)]  # all of it would take a minute

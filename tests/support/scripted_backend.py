@@ -162,7 +162,7 @@ def scripted_runtime(
         model_path.write_bytes(b"scripted")
     key = model_key(model_path, "scripted")
     backend = ScriptedBackend(scripts, context_tokens, key)
-    header: Any = SimpleNamespace(chat_template=template)
+    header: Any = SimpleNamespace(chat_template=template, metadata={})
     choices = MemoryChoices(context_tokens, threads=1, file=model_path.name)
     opened = Opened(Engine(lambda: backend), MemoryPlan((), choices), MemoryMonitor(None))
     location = ModelLocation(model_path, "scripted", None, None)

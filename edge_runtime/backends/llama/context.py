@@ -73,7 +73,7 @@ class LlamaContext:
         if not self.pointer:
             raise ModelLoadFailed(
                 f"{model.path}: llama.cpp could not make a context of {params.n_ctx} tokens",
-                hint="a smaller --context takes less memory; last words: " + " | ".join(last_log_lines(3)),
+                hint="a smaller context_tokens= takes less; last words: " + " | ".join(last_log_lines(3)),
                 path=str(model.path),
                 stage="context",
                 log=last_log_lines(),

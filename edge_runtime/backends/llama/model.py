@@ -25,7 +25,7 @@ class _BufferOverride(ctypes.Structure):
 
 
 class LlamaModel:
-    """Weights and vocabulary. Tokenizing is safe from any thread; close() is not."""
+    """Weights and vocabulary. Tokenizing and token_text() are safe from any thread."""
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class LlamaModel:
         self.trained_context_tokens = int(self._c.llama_model_n_ctx_train(self.pointer))
         self.embedding_length = int(self._c.llama_model_n_embd_out(self.pointer))
         self._token_texts: dict[int, TokenText] = {}
-        self._piece: ctypes.Array[ctypes.c_char] = ctypes.create_string_buffer(256)
+        self._tokenizing = threading.Lock()  # close() waits for whoever reads the vocabulary
         self._bind_fast_calls()
 
     def metadata(self, key: str) -> str:
@@ -108,9 +108,10 @@ class LlamaModel:
         room = len(raw) + 8
         while True:
             tokens = (ctypes.c_int32 * room)()
-            count = self._c.llama_tokenize(
-                self._open_vocabulary(), raw, len(raw), tokens, room, add_special, parse_special
-            )
+            with self._tokenizing:
+                count = self._c.llama_tokenize(
+                    self._open_vocabulary(), raw, len(raw), tokens, room, add_special, parse_special
+                )
             if count >= 0:
                 return tokens[:count]
             room = -count
@@ -119,19 +120,22 @@ class LlamaModel:
         """What a token stands for; read from llama.cpp once, when it first comes up."""
         known = self._token_texts.get(token)
         if known is None:
-            vocabulary = self._open_vocabulary()
-            shown = self._read_piece(vocabulary, token, False)
-            spelled = shown or self._read_piece(vocabulary, token, True)
-            known = TokenText(shown, spelled, self._is_end(vocabulary, token))
+            with self._tokenizing:
+                vocabulary = self._open_vocabulary()
+                shown = self._read_piece(vocabulary, token, False)
+                spelled = shown or self._read_piece(vocabulary, token, True)
+                known = TokenText(shown, spelled, self._is_end(vocabulary, token))
             self._token_texts[token] = known
         return known
 
     def _read_piece(self, vocabulary: object, token: int, special: bool) -> bytes:
-        length = self._to_piece(vocabulary, token, self._piece, len(self._piece), 0, special)
-        if length < 0:
-            self._piece = ctypes.create_string_buffer(-length)
-            return self._read_piece(vocabulary, token, special)
-        return ctypes.string_at(self._piece, length)
+        room = 256
+        while True:
+            piece = ctypes.create_string_buffer(room)
+            length = self._to_piece(vocabulary, token, piece, room, 0, special)
+            if length >= 0:
+                return ctypes.string_at(piece, length)
+            room = -length
 
     def _bind_fast_calls(self) -> None:
         """A new token is looked up between two decodes: without giving up the GIL, as in LlamaContext."""
@@ -155,9 +159,10 @@ class LlamaModel:
         return self.vocabulary
 
     def close(self) -> None:
-        if self.pointer is not None:
-            self._c.llama_model_free(self.pointer)
-            self.pointer = self.vocabulary = None
+        with self._tokenizing:
+            if self.pointer is not None:
+                self._c.llama_model_free(self.pointer)
+                self.pointer = self.vocabulary = None
 
 
 def _repacking(names: Sequence[str]) -> ctypes.Array[_BufferOverride]:

@@ -24,7 +24,7 @@ from ..options.model_options import (
     open_shown,
 )
 from ..options.prompt_source import read_prompt
-from ..screen.answering import describe_cost, show_answer
+from ..screen.answering import describe_cost, note_base_model, show_answer
 from ..screen.exit_status import CANCELLED, GOOD
 from ..screen.interrupts import Interrupts
 from ..screen.memory_gauge import memory_line
@@ -105,8 +105,7 @@ def _converse(args: argparse.Namespace) -> int:
         model = args.model or (saved.model if saved else model_name(args))
         runtime = stack.enter_context(open_shown(args, model, screen))
         conversation = _make_conversation(args, keywords, runtime, model, history, saved)
-        if not runtime.has_chat_template:
-            screen.note(f"{runtime.model_name} is a base model: it continues text, it does not answer.")
+        note_base_model(runtime, screen)
         if args.json:
             return _report_once(conversation, prompt, runtime, peaks)
         if is_once:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...device.process_memory import PeakSampler
 from ...errors import OptionInvalid
 from ...runtime.report import RuntimeFigures, reply_report
-from ...values.records import FinishReason, GenerationKeywords, Message, Reply, generation_options
+from ...values.records import FinishReason, GenerationKeywords, Reply, generation_options
 from ..options.model_options import (
     add_model_options,
     add_sampling_options,
@@ -19,14 +19,13 @@ from ..options.model_options import (
     open_shown,
 )
 from ..options.prompt_source import read_prompt, read_schema, read_text_file
-from ..screen.answering import describe_cost, show_answer
+from ..screen.answering import describe_cost, note_base_model, show_answer
 from ..screen.exit_status import CANCELLED, GOOD
 from ..screen.interrupts import Interrupts
 from ..screen.terminal import Screen
 
 if TYPE_CHECKING:
     from ...runtime.runtime import Runtime
-    from ...runtime.stream import TextStream
 
 
 def add_parser(commands: Any) -> None:
@@ -36,7 +35,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="default: all of stdin, as UTF-8")
     parser.add_argument("--system", metavar="TEXT", help="system prompt")
-    parser.add_argument("--raw", action="store_true", help="continue the prompt as it is: no chat template")
+    parser.add_argument(
+        "--raw",
+        action="store_true",
+        help="continue the prompt as it is: no chat template (default: only where the model has none)",
+    )
     parser.add_argument("--json", action="store_true", help="one object with text, usage, timings, memory")
     add_model_options(parser)
     add_sampling_options(parser)
@@ -54,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     prompt = read_prompt(args.prompt)
     screen = Screen()
     with PeakSampler() as peaks, open_shown(args, model_name(args), screen) as runtime:
+        if not args.raw:
+            note_base_model(runtime, screen)
         reply = _answer(runtime, prompt, args, keywords, screen)
         figures = RuntimeFigures.of(runtime)
     if args.json:
@@ -84,18 +89,11 @@ def _keywords(args: argparse.Namespace) -> GenerationKeywords:
 def _answer(
     runtime: Runtime, prompt: str, args: argparse.Namespace, keywords: GenerationKeywords, screen: Screen
 ) -> Reply:
-    with Interrupts() as interrupts, _start(runtime, prompt, args, keywords) as stream:
+    system = args.system or None
+    stream = runtime.generate(prompt, system=system, raw=args.raw, stream=True, **keywords)
+    with Interrupts() as interrupts, stream:
         if args.json:
             with interrupts.during(stream.cancel):
                 return stream.result()
         show_answer((piece.text for piece in stream), stream.cancel, screen, interrupts)
         return stream.result()
-
-
-def _start(
-    runtime: Runtime, prompt: str, args: argparse.Namespace, keywords: GenerationKeywords
-) -> TextStream:
-    if args.raw or not runtime.has_chat_template:
-        return runtime.generate(prompt, stream=True, **keywords)
-    messages = [Message(role="system", content=args.system)] if args.system else []
-    return runtime.chat([*messages, Message(role="user", content=prompt)], stream=True, **keywords)

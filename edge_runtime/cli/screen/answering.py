@@ -10,7 +10,13 @@ from .interrupts import Interrupts
 from .terminal import Screen, control_echo_off
 
 if TYPE_CHECKING:
-    pass
+    from ...runtime.runtime import Runtime
+
+
+def note_base_model(runtime: Runtime, screen: Screen) -> None:
+    """Tells that there is no chat template, where there is none."""
+    if not runtime.has_chat_template:
+        screen.note(f"{runtime.model_name} is a base model: it continues text, it does not answer.")
 
 
 def show_answer(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,10 +15,10 @@ from typing import Any, TypeVar
 
 from ...backends.backend import Backend, Float32Array
 from ...backends.sealed_state import is_sound, seal
-from ...errors import BackendFailed, EngineClosed
-from .request import GenerationRequest, Ticket
+from ...errors import EdgeRuntimeError, EngineClosed
+from .request import Failed, GenerationRequest, Ticket
 from .slots import common_prefix
-from .worker import Worker
+from .worker import Worker, fault, tell
 
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Engine:
         self._inbox: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._make_backend = make_backend
         self._closing = False
+        self._process_id = os.getpid()
         self._lock = threading.Lock()  # guards _closing against a submit in the same moment
         self._worker: Worker | None = None
         ready: Future[Backend] = Future()
@@ -45,8 +47,19 @@ class Engine:
     def submit(self, request: GenerationRequest) -> Ticket:
         """Queue a request; its events arrive through request.emit. Raises EngineClosed."""
         ticket = Ticket(request, time.perf_counter(), self._wake_for)
-        self._post(lambda: self._open_worker().enqueue(ticket))
+        self._post(lambda: self._enqueue(ticket))
         return ticket
+
+    def require_own_process(self) -> None:
+        """The worker thread does not live on in a forked child, where nobody would answer.
+
+        Raises EngineClosed there.
+        """
+        if os.getpid() != self._process_id:
+            raise EngineClosed(
+                f"this model was opened by process {self._process_id}, and cannot be used in a fork of it",
+                hint="open it in the child process",
+            )
 
     def call(self, function: Callable[[], T]) -> T:
         """Run `function` on the worker thread, between two steps, and return its result."""
@@ -72,7 +85,12 @@ class Engine:
         return self.call(lambda: self._load_state(path))
 
     def close(self) -> None:
-        """End every request with EngineClosed, stop the worker, free the model. Can be called twice."""
+        """End every request with EngineClosed, stop the worker, free the model. Can be called twice.
+
+        In a forked child it does nothing: the model is the parent's.
+        """
+        if os.getpid() != self._process_id:
+            return
         with self._lock:
             first, self._closing = not self._closing, True
         if first:
@@ -84,6 +102,7 @@ class Engine:
         atexit.unregister(self.close)
 
     def _post(self, command: Callable[[], None]) -> None:
+        self.require_own_process()  # first: a lock that was held while forking stays so
         with self._lock:
             if self._closing:
                 raise EngineClosed("the engine is closed", hint="open the runtime again")
@@ -91,7 +110,7 @@ class Engine:
 
     def _wake_for(self, ticket: Ticket) -> None:
         worker = self._worker
-        if worker is not None:
+        if worker is not None and os.getpid() == self._process_id:
             worker.unsettled = True  # before abort(): see Worker._evaluate
             if ticket in worker.computing:
                 self.backend.abort()
@@ -121,9 +140,19 @@ class Engine:
                 return
             try:
                 worker.step()
-            except Exception:  # the thread must live: the fault ends these requests, not the next
+            except Exception as error:  # the thread must live: the fault ends these requests, not the next
                 _logger.exception("fault in the engine's step")
-                worker.reset(BackendFailed("a fault in the engine ended this request", session_good=True))
+                if not self._reset(worker, fault(error)):
+                    return
+
+    def _reset(self, worker: Worker, error: EdgeRuntimeError) -> bool:
+        """False when not even that works: the engine has to close."""
+        try:
+            worker.reset(error)
+        except Exception:
+            _logger.exception("the engine closes")
+            return False
+        return True
 
     def _take_commands(self, *, block: bool) -> None:
         if not block and self._inbox.empty():
@@ -136,12 +165,22 @@ class Engine:
             pass
 
     def _shut_down(self, worker: Worker) -> None:
+        """Reached by close(), and by a fault that reset() could not mend. Nobody is left waiting."""
         with self._lock:
             self._closing = True
         worker.fail_everything()
         self._take_commands(block=False)  # calls that came in before the door closed still get an answer
         worker.fail_everything()
-        self.backend.close()
+        try:
+            self.backend.close()
+        except Exception:  # there is no caller to tell
+            _logger.exception("the model could not be freed")
+
+    def _enqueue(self, ticket: Ticket) -> None:
+        try:
+            self._open_worker().enqueue(ticket)
+        except Exception as error:  # noqa: BLE001 - told to the caller
+            tell(ticket, Failed(error if isinstance(error, EdgeRuntimeError) else fault(error)))
 
     def _open_worker(self) -> Worker:
         assert self._worker is not None

@@ -102,8 +102,9 @@ class Job:
         """Send what was held back and the whole reply; free the sampler."""
         self._send(self._assembler.finish())
         self._logprobs.extend(self._pending_logprobs)
+        reply = self._reply(reason)
         self.close()
-        self.ticket.request.emit(Finished(self._reply(reason)))
+        self.ticket.request.emit(Finished(reply))
 
     def _reply(self, reason: FinishReason) -> Reply:
         return Reply(
@@ -137,9 +138,9 @@ class Job:
 
     def whole_text(self) -> str | None:
         """Prompt and answer; None where the answer ends inside a character or has not begun, or the
-        prompt was no text."""
-        prompt = self.ticket.request.prompt
-        if not self._spelled or not isinstance(prompt, str):
+        prompt's text is not known."""
+        prompt = self.ticket.request.text
+        if not self._spelled or prompt is None:
             return None
         try:
             return prompt + b"".join(self._spelled).decode()

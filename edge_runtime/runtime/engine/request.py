@@ -24,11 +24,10 @@ Event = TextPiece | Finished | Failed
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    prompt: str | tuple[int, ...]  # text, or token ids as they are
+    tokens: tuple[int, ...]  # of the prompt
     options: GenerationOptions
     emit: Callable[[Event], None]  # called on the worker thread: must be quick and must not raise
-    add_special: bool = True  # let the tokenizer put its begin-of-text token in front
-    parse_special: bool = False  # read control tokens such as <|im_end|> in the prompt
+    text: str | None = None  # of the prompt, where control tokens in it were read as such
     grammar: str | None = None  # GBNF, made from options.grammar or options.json_schema
     dropped_turns: int = 0  # only carried through to the Reply
 

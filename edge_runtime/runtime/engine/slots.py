@@ -44,23 +44,40 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
     return next(i for i in range(limit) if a[i] != b[i])
 
 
-def tokenize_like(
-    slots: Sequence[Slot], backend: Backend, prompt: str, *, special: tuple[bool, bool]
+def tokens_like(
+    slots: Sequence[Slot], backend: Backend, tokens: Sequence[int], text: str | None
 ) -> list[int]:
-    """Tokenize `prompt`, keeping the tokens of a slot whose text it continues.
+    """The tokens of a prompt, with those of a slot whose text it continues.
 
     A model may write a word in other tokens than its tokenizer would, and then
-    every later token of the conversation would be evaluated again. Where the
-    prompt begins with a slot's very text and goes on with a control token, the
-    border is certain and the slot's own tokens stand.
+    every later token of the conversation would be evaluated again. Where `text`
+    begins with a slot's very text and goes on with a control token, the border is
+    certain and the slot's own tokens stand.
     """
-    add_special, parse_special = special
-    known = [slot for slot in slots if slot.text and parse_special and prompt.startswith(slot.text)]
+    known = [slot for slot in slots if slot.text and text is not None and text.startswith(slot.text)]
     for slot in sorted(known, key=lambda slot: -len(slot.tokens)):
-        rest = backend.tokenize(prompt[len(slot.text or "") :], add_special=False, parse_special=True)
+        rest = _ending(backend, tokens, (text or "")[len(slot.text or "") :])
         if rest and backend.is_control(rest[0]):
             return [*slot.tokens, *slot.pending, *rest]
-    return backend.tokenize(prompt, add_special=add_special, parse_special=parse_special)
+    return list(tokens)
+
+
+def _ending(backend: Backend, tokens: Sequence[int], text: str) -> Sequence[int]:
+    """The last of `tokens`, those that spell `text`.
+
+    Tokenized anew where they spell it differently: some vocabularies put a space behind a
+    control token.
+    """
+    wanted = text.encode("utf-8", errors="replace")
+    spelled: list[bytes] = []
+    missing_bytes, start = len(wanted), len(tokens)
+    while missing_bytes > 0 and start:
+        start -= 1
+        spelled.append(backend.token_text(tokens[start]).spelled)
+        missing_bytes -= len(spelled[-1])
+    if b"".join(reversed(spelled)) == wanted:
+        return tokens[start:]
+    return backend.tokenize(text, add_special=False, parse_special=True)
 
 
 def take_slot(slots: Sequence[Slot], backend: Backend, tokens: Sequence[int]) -> tuple[Slot, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 
@@ -9,8 +10,10 @@ from ...backends.backend import Backend, Chunk, DecodeStatus
 from ...errors import BackendFailed, ContextFull, EdgeRuntimeError, EngineClosed
 from ...values.records import FinishReason
 from .job import Job, cancelled_reply
-from .request import Failed, Finished, Ticket
-from .slots import Slot, take_slot, tokenize_like
+from .request import Event, Failed, Finished, Ticket
+from .slots import Slot, take_slot, tokens_like
+
+_logger = logging.getLogger(__name__)
 
 # While others wait for their next token, a prompt is evaluated in parts of this
 # size, so that nobody's stream stalls for longer than such a part takes.
@@ -63,7 +66,7 @@ class Worker:
                 self._finish(slot, FinishReason.CANCELLED)
         for ticket in [ticket for ticket in self.waiting if ticket.cancelled]:
             self.waiting.remove(ticket)
-            ticket.request.emit(Finished(cancelled_reply(ticket)))
+            tell(ticket, Finished(cancelled_reply(ticket)))
 
     def _admit(self) -> None:
         while self.waiting and any(slot.job is None for slot in self.slots):
@@ -71,20 +74,26 @@ class Worker:
             try:
                 self._start(ticket)
             except EdgeRuntimeError as error:
-                ticket.request.emit(Failed(error))
+                tell(ticket, Failed(error))
+            except Exception as error:
+                _logger.exception("fault while a request was started")
+                tell(ticket, Failed(fault(error)))
+                self._forget_idle()  # one of them may be half taken
 
     def _start(self, ticket: Ticket) -> None:
         request = ticket.request
-        special = (request.add_special, request.parse_special)
-        if isinstance(request.prompt, tuple):
-            tokens = list(request.prompt)
-        else:
-            tokens = tokenize_like(self.slots, self._backend, request.prompt, special=special)
+        tokens = tokens_like(self.slots, self._backend, request.tokens, request.text)
         self._require_room(tokens)
         taken = take_slot(self.slots, self._backend, tokens)
         assert taken is not None  # _admit has seen an idle slot
         slot, cached_tokens = taken
         slot.job = Job(ticket, tokens, cached_tokens, self._backend)
+
+    def _forget_idle(self) -> list[Slot]:
+        idle = [slot for slot in self.slots if slot.job is None and slot.tokens]
+        for slot in idle:
+            slot.forget(self._backend)
+        return idle
 
     def _require_room(self, tokens: list[int]) -> None:
         limit = self._backend.context_tokens
@@ -98,7 +107,7 @@ class Worker:
         if len(tokens) >= limit:
             raise ContextFull(
                 f"the prompt has {len(tokens)} tokens; the context holds {limit}, one of them for the answer",
-                hint="shorten it, or open the model with a larger context (--context)",
+                hint="shorten it, or open the model with a larger context_tokens=",
                 prompt_tokens=len(tokens),
                 context_tokens=limit,
             )
@@ -167,6 +176,10 @@ class Worker:
         except EdgeRuntimeError as error:
             self._fail(slot, error)
             return
+        except Exception as error:
+            _logger.exception("fault while a token was drawn")
+            self._fail(slot, fault(error))
+            return
         if reason is not None:
             self._finish(slot, reason)
         else:
@@ -175,22 +188,33 @@ class Worker:
 
     def _finish(self, slot: Slot, reason: FinishReason) -> None:
         self.unsettled = True
-        job, slot.job = slot.job, None
+        job = slot.job
         assert job is not None
-        slot.pending, slot.text = job.tokens_left(len(slot.tokens)), job.whole_text()
-        job.finish(reason)
+        try:
+            slot.pending, slot.text = job.tokens_left(len(slot.tokens)), job.whole_text()
+            job.finish(reason)
+        except Exception as error:
+            _logger.exception("fault while an answer was finished")
+            self._fail(slot, fault(error))
+        slot.job = None
 
     def _fail(self, slot: Slot, error: EdgeRuntimeError) -> None:
         self.unsettled = True
         job, slot.job = slot.job, None
-        if job is not None:
+        if job is None:
+            return
+        tell(job.ticket, Failed(error))
+        try:
             job.close()
-            job.ticket.request.emit(Failed(error))
+        except Exception:  # the answer is lost already; others are not
+            _logger.exception("a sampler could not be freed")
 
     def reset(self, error: EdgeRuntimeError) -> None:
         """The context may be dirty: nobody's cache can be trusted any more."""
         for slot in self.slots:
             self._fail(slot, error)
+        self._active = []
+        for slot in self.slots:
             slot.forget(self._backend)
 
     def _roll_back(self) -> None:
@@ -207,10 +231,7 @@ class Worker:
 
     def _make_room(self) -> None:
         """No room in the cache: forget idle conversations; with none left, the last comer fails."""
-        idle = [slot for slot in self.slots if slot.job is None and slot.tokens]
-        for slot in idle:
-            slot.forget(self._backend)
-        if not idle:
+        if not self._forget_idle():
             slot = self._active[-1]
             self._fail(slot, ContextFull("the cache is full", hint="open fewer conversations at once"))
             slot.forget(self._backend)
@@ -221,4 +242,23 @@ class Worker:
         for slot in self.slots:
             self._fail(slot, error)
         while self.waiting:
-            self.waiting.popleft().request.emit(Failed(error))
+            tell(self.waiting.popleft(), Failed(error))
+
+
+def tell(ticket: Ticket, event: Event) -> None:
+    """The last event of a request. A listener that fails has nobody but itself to tell."""
+    try:
+        ticket.request.emit(event)
+    except Exception:
+        _logger.exception("a listener failed")
+
+
+def fault(error: BaseException) -> BackendFailed:
+    """What the callers are told of an exception that nothing in the engine expects."""
+    found = BackendFailed(
+        f"a fault in the engine ended this request: {type(error).__name__}: {error}",
+        hint="the next request can succeed; please report this",
+        session_good=True,
+    )
+    found.__cause__ = error
+    return found

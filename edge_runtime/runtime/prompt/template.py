@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import jinja2
 
-from ...errors import ChatTemplateFailed, ContextFull
+from ...errors import ChatTemplateFailed
 from .sandbox import MOST_CHARACTERS, TemplateEnvironment, TookTooLong, deadline
 
 _MOST_TEMPLATE_CHARACTERS = 200_000
@@ -29,7 +28,7 @@ class ChatTemplate:
         if len(source) > _MOST_TEMPLATE_CHARACTERS:
             raise ChatTemplateFailed(
                 f"the chat template has {len(source)} characters, the limit is {_MOST_TEMPLATE_CHARACTERS}",
-                hint="use --raw for plain completion",
+                hint="generate(raw=True) continues a text without it",
             )
         environment = TemplateEnvironment()
         environment.filters["tojson"] = _to_json
@@ -44,7 +43,7 @@ class ChatTemplate:
         except (jinja2.TemplateError, RecursionError, ValueError) as error:
             raise ChatTemplateFailed(
                 f"the model's chat template does not compile: {error}",
-                hint="the file may be damaged or newer than this program; --raw gives plain completion",
+                hint="the file may be damaged or newer than this program; generate(raw=True) needs none",
             ) from error
 
     def render(self, messages: Sequence[Mapping[str, Any]], *, add_generation_prompt: bool = True) -> str:
@@ -74,7 +73,7 @@ class ChatTemplate:
         except Exception as error:  # whatever a stranger's program can raise
             raise ChatTemplateFailed(
                 f"the model's chat template failed: {type(error).__name__}: {error}",
-                hint="--raw gives plain completion without the template",
+                hint="generate(raw=True) continues a text without the template",
             ) from error
 
 
@@ -100,44 +99,3 @@ def _raise_exception(message: str) -> None:
 def plain_text(messages: Sequence[Mapping[str, Any]]) -> str:
     """For a base model, which has no template: what was said so far, to be continued."""
     return "\n".join(str(message.get("content", "")) for message in messages)
-
-
-def fit_messages(
-    messages: Sequence[Mapping[str, Any]],
-    count_tokens: Callable[[Sequence[Mapping[str, Any]]], int],
-    room_tokens: int,
-) -> tuple[list[Mapping[str, Any]], int]:
-    """Drop the oldest turns until the prompt has at most `room_tokens`; -> messages, turns dropped.
-
-    They go in steps of half the room: the engine evaluates everything behind a change
-    again, and so the next turns, which are fitted anew, find the same beginning. Only
-    where no turn can be spared is less dropped than such a step.
-
-    System messages at the beginning and everything from the last user message
-    on stay. A user message is dropped with all the answers to it, so that roles
-    still alternate. Raises ContextFull when even that is too long.
-    """
-    head = [message for message in messages[:1] if message.get("role") == "system"]
-    rest = list(messages[len(head) :])
-    users = [index for index, message in enumerate(rest) if index > 0 and message.get("role") == "user"]
-    starts = [0, *users]  # where what is kept may begin
-
-    def count_from(dropped: int) -> int:
-        return count_tokens([*head, *rest[starts[dropped] :]])
-
-    found = count_from(0)
-    if found <= room_tokens:
-        return [*head, *rest], 0
-    step_tokens = max(room_tokens // 2, 1)
-    goal_tokens = found - -(-(found - room_tokens) // step_tokens) * step_tokens
-    # A search by halves: each count renders and tokenizes everything that is left.
-    dropped = bisect_left(range(len(starts) - 1), True, key=lambda count: count_from(count) <= goal_tokens)
-    found = count_from(dropped)
-    if found > room_tokens:
-        raise ContextFull(
-            f"the last message alone makes a prompt of {found} tokens, there is room for {room_tokens}",
-            hint="shorten it, or open the model with a larger context (--context)",
-            prompt_tokens=found,
-            context_tokens=room_tokens,
-        )
-    return [*head, *rest[starts[dropped] :]], dropped

@@ -76,7 +76,7 @@ class ChatTranslator:
         if self._runtime.has_chat_template:
             return self._runtime.chat(chat_messages(task, said, context), stream=True, **options)
         options["stop"] = "\n"
-        return self._runtime.generate(base_prompt(task, said, context), stream=True, **options)
+        return self._runtime.generate(base_prompt(task, said, context), raw=True, stream=True, **options)
 
     # --- what fits -------------------------------------------------------------------------
 

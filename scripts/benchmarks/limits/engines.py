@@ -49,7 +49,7 @@ class Ours:
             **task.options,
         )
         self._backend: Any = self.runtime._backend
-        self.vocabulary_size = int(self._backend.vocabulary_size)
+        self.vocabulary_size = self.runtime.vocabulary_size
 
     def answer(self, prompt: Sequence[int], answer: Sequence[int], clock: StepClock) -> None:
         backend = self._backend

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from edge_runtime.runtime.engine.slots import Slot, common_prefix, take_slot, tokenize_like
+from edge_runtime.runtime.engine.slots import Slot, common_prefix, take_slot, tokens_like
+from edge_runtime.values.records import TokenText
 
 
 @dataclass
@@ -27,6 +28,9 @@ class Books:
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         return [ord(letter) for letter in text]
+
+    def token_text(self, token: int) -> TokenText:
+        return TokenText(chr(token).encode(), chr(token).encode(), is_end=False)
 
     def is_control(self, token: int) -> bool:
         return token == ord("|")
@@ -113,15 +117,15 @@ def test_a_slots_own_tokens_stand_where_its_text_goes_on_with_a_control_token() 
         0, [1000, 1001], text="hello"
     )  # the model wrote it in two tokens, the tokenizer would in five
     books = Books()
-    found = tokenize_like([slot], books, "hello|next", special=(False, True))  # type: ignore[arg-type]
+    found = tokens_like([slot], books, list(map(ord, "hello|next")), "hello|next")  # type: ignore[arg-type]
     assert found == [1000, 1001, *map(ord, "|next")]
-    joined = tokenize_like([slot], books, "hello next", special=(False, True))  # type: ignore[arg-type]
+    joined = tokens_like([slot], books, list(map(ord, "hello next")), "hello next")  # type: ignore[arg-type]
     assert joined == list(map(ord, "hello next"))  # the border could lie inside a token
 
 
 def test_a_token_shown_but_not_evaluated_belongs_to_the_text() -> None:
     slot = Slot(0, [1000], pending=(1001,), text="hello")
-    found = tokenize_like([slot], Books(), "hello|x", special=(False, True))  # type: ignore[arg-type]
+    found = tokens_like([slot], Books(), list(map(ord, "hello|x")), "hello|x")  # type: ignore[arg-type]
     assert found == [1000, 1001, *map(ord, "|x")]
 
 
