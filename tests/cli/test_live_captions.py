@@ -160,3 +160,11 @@ def test_the_share_that_is_done_goes_away(size: list[int]) -> None:
     live.take(END)
     live.close()
     assert terminal.rows == ["Text."]
+
+
+def test_an_emoji_of_several_code_points_is_one_character_of_two_cells(size: list[int]) -> None:
+    family, out = "👨‍👩‍👧‍👦", io.StringIO()
+    size[0] = 12  # eleven of them are used
+    live = LiveCaptions(out)
+    live.take(final(spoken(family * 8), ends=False))
+    assert out.getvalue().split("\x1b[J")[-1].split("\n") == [family * 5, family * 3]

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from ...values.display_text import one_line, text_columns
+from ...values.display_text import graphemes, one_line, text_columns
 
 _LONGEST_NAME = 255  # characters; no file system allows more
 
@@ -40,6 +40,7 @@ def _common_start(names: Sequence[str]) -> str:
 def _end_of(name: str, columns: int) -> str:
     if text_columns(name) <= columns:
         return name
-    while text_columns(name) > columns - 1:
-        name = name[1:]
-    return f"…{name}"
+    characters = graphemes(name)
+    while sum(map(text_columns, characters)) > columns - 1:
+        characters.pop(0)
+    return f"…{''.join(characters)}"

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from ...speech.captions import TextJoiner
 from ...speech.recognition.transcript import EventKind, TranscriptEvent
-from ...values.display_text import clean, text_columns
+from ...values.display_text import clean, graphemes, text_columns
 from .terminal import can_style
 
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
@@ -59,14 +59,16 @@ class LiveCaptions:
         size = shutil.get_terminal_size()
         columns = max(size.columns - 1, 1)  # in the last one, terminals differ
         settled = [row for line in ended for row in _texts(_plain(line), columns)]
-        characters = _plain(self._final) + [(character, True) for character in self._partial]
+        final = _plain(self._final)
+        characters = final + [(character, True) for character in graphemes(self._partial)]
         rows = _rows(characters, columns)
-        while len(rows) > 1 and rows[1][0] < len(self._final):
+        while len(rows) > 1 and rows[1][0] < len(final):
             start, end = rows.pop(0)
             settled.append(_painted(characters[start:end]))
             cut = rows[0][0]
-            self._final, characters = self._final[cut:], characters[cut:]
+            final, characters = final[cut:], characters[cut:]
             rows = [(start - cut, end - cut) for start, end in rows]
+        self._final = "".join(character for character, _ in final)
         rows = rows[-max(size.lines - 1, 1) :]
         text = "\n".join(_painted(characters[start:end]) for start, end in rows)
         self._write("".join(f"{row}\n" for row in settled), text, columns + 1)
@@ -88,7 +90,7 @@ def _one_space(text: str, *, after: str) -> str:
 
 
 def _plain(text: str) -> list[Character]:
-    return [(character, False) for character in text]
+    return [(character, False) for character in graphemes(text)]
 
 
 def _texts(characters: list[Character], columns: int) -> Iterator[str]:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import TextIO
 
-from ...values.display_text import clean, one_line, text_columns
+from ...values.display_text import clean, one_line, padded, text_columns
 
 try:
     import termios
@@ -170,27 +170,30 @@ class _BusyLine:
 
     def __init__(self, stream: TextIO | None, label: str) -> None:
         self._stream, self._label = stream, label
-        self._shown = ""
+        self._percent = -1
+        self._shown_columns = 0
         self._lock = threading.Lock()  # progress comes from the engine's thread
 
     def advance(self, part: float) -> None:
         """0.0 to 1.0."""
-        text = f"{self._label} {int(100 * part)} %"
-        if text != self._shown:
-            self.show(text)
+        percent = int(100 * part)
+        if percent != self._percent:
+            self._percent = percent
+            self.show(f"{self._label} {percent} %")
 
     def show(self, text: str) -> None:
         with self._lock:
             if self._stream is not None:
                 room = terminal_columns() - 1
-                self._stream.write("\r" + one_line(text, room).ljust(min(len(self._shown), room)))
+                shown = one_line(text, room)
+                self._stream.write("\r" + padded(shown, min(self._shown_columns, room)))
                 self._stream.flush()
-                self._shown = text
+                self._shown_columns = text_columns(shown)
 
     def erase(self) -> None:
         with self._lock:
-            if self._stream is not None and self._shown:
-                self._stream.write("\r" + " " * min(len(self._shown), terminal_columns() - 1) + "\r")
+            if self._stream is not None and self._shown_columns:
+                self._stream.write("\r" + " " * min(self._shown_columns, terminal_columns() - 1) + "\r")
                 self._stream.flush()
             self._stream = None
 
