@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .runtime.async_runtime import AsyncRuntime
     from .runtime.runtime import Runtime
     from .speech.async_runtime import AsyncSpeechRuntime
-    from .speech.listening import ListenOptions
-    from .speech.recognition.transcript import TranscriptEvent
+    from .speech.audio import AudioDevice, Microphone, list_audio_devices
+    from .speech.recognition.transcript import Transcript, TranscriptEvent
     from .speech.runtime import SpeechRuntime
     from .values.progress import ProgressUpdate
     from .values.records import (
@@ -40,16 +40,18 @@ if TYPE_CHECKING:
 _HOME_OF = {
     "AsyncRuntime": "runtime.async_runtime",
     "AsyncSpeechRuntime": "speech.async_runtime",
+    "AudioDevice": "speech.audio",
     "ContextPolicy": "values.records",
     "EdgeRuntimeError": "errors",
     "FinishReason": "values.records",
     "GenerationOptions": "values.records",
-    "ListenOptions": "speech.listening",
     "MemoryPlan": "memory",
     "MemoryUsage": "values.records",
+    "Microphone": "speech.audio",
     "ModelEntry": "catalog.inventory",
     "ProgressUpdate": "values.progress",
     "Pulled": "catalog.pulling.pull",
+    "list_audio_devices": "speech.audio",
     "models": "catalog.inventory",
     "pull": "catalog.pulling.pull",
     "remove": "catalog.inventory",
@@ -60,6 +62,7 @@ _HOME_OF = {
     "SpeechRuntime": "speech.runtime",
     "TextPiece": "values.records",
     "TokenLogprob": "values.records",
+    "Transcript": "speech.recognition.transcript",
     "TranscriptEvent": "speech.recognition.transcript",
     "Usage": "values.records",
     "__version__": "values.version",
@@ -68,14 +71,15 @@ _HOME_OF = {
 __all__ = [
     "AsyncRuntime",
     "AsyncSpeechRuntime",
+    "AudioDevice",
     "ContextPolicy",
     "EdgeRuntimeError",
     "FinishReason",
     "GenerationOptions",
-    "ListenOptions",
     "MemoryPlan",
     "MemoryUsage",
     "Message",
+    "Microphone",
     "ModelEntry",
     "ProgressUpdate",
     "Pulled",
@@ -85,9 +89,11 @@ __all__ = [
     "SpeechRuntime",
     "TextPiece",
     "TokenLogprob",
+    "Transcript",
     "TranscriptEvent",
     "Usage",
     "__version__",
+    "list_audio_devices",
     "models",
     "pull",
     "remove",

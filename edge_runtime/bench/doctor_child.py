@@ -50,9 +50,9 @@ def _library() -> dict[str, Any]:
 
 
 def _audio() -> dict[str, Any]:
-    from ..speech.audio import list_devices
+    from ..speech.audio import list_audio_devices
 
-    devices = list_devices()
+    devices = list_audio_devices()
     return {
         "inputs": [device.name for device in devices if device.input_channels],
         "outputs": [device.name for device in devices if device.output_channels],

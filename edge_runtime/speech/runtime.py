@@ -1,4 +1,4 @@
-"""The public face of speech: open a recognizer, transcribe files, listen."""
+"""The public interface of speech: open a recognizer, transcribe recordings, listen to live sound."""
 
 from __future__ import annotations
 
@@ -6,22 +6,38 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING, Literal, overload
 
 from ..catalog.catalog import DEFAULT_SPEECH_MODEL, DEFAULT_VAD_MODEL, find_speech_model, find_vad_model
 from ..device.device import default_threads
-from ..values.progress import Progress
-from .listening import ListenOptions, SimulatedClock, SpeechStream, listen, transcribe
+from ..errors import OptionInvalid
+from ..values.progress import OnProgress, Progress, progress_of
+from .audio import AudioFile
+from .listening import (
+    ListenKeywords,
+    SimulatedClock,
+    SpeechStream,
+    TranscribeKeywords,
+    listen,
+    listen_options,
+    transcribe,
+)
 from .recognition.recognizer import Recognizer
+from .recognition.transcript import Transcript
 from .source import SoundSource, StoppableSource, open_source
 from .vad import SileroModel, SpeechModel
 from .whisper import open_recognizer
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class SpeechRuntime:
     """One open speech recognizer. Several streams may run at once; `close()` or `with` frees everything.
 
     with SpeechRuntime.open() as runtime:
-        for event in runtime.transcribe("talk.mp3"):
+        print(runtime.transcribe("talk.mp3").text)
+        for event in runtime.listen(Microphone()):
             print(event.text)
     """
 
@@ -49,37 +65,75 @@ class SpeechRuntime:
         make_speech_model = partial(SileroModel, found)
         return cls(open_recognizer(folder, threads=threads or default_threads()), make_speech_model)
 
+    @overload
     def transcribe(
         self,
         source: SoundSource,
-        options: ListenOptions | None = None,
         *,
-        progress: Progress | None = None,
-    ) -> SpeechStream:
-        """A whole recording, as well as the model can: finals, one for each utterance, then the end.
+        stream: Literal[False] = False,
+        on_progress: OnProgress | None = None,
+        **options: Unpack[TranscribeKeywords],
+    ) -> Transcript: ...
 
-        source: a file, "-" for raw samples on standard input (16 kHz, mono, 16 bits), or any AudioSource.
-        Raises AudioFormatUnsupported and OptionInvalid at once; sound that breaks off in the middle,
-        after the end event.
+    @overload
+    def transcribe(
+        self,
+        source: SoundSource,
+        *,
+        stream: Literal[True],
+        on_progress: OnProgress | None = None,
+        **options: Unpack[TranscribeKeywords],
+    ) -> SpeechStream: ...
+
+    def transcribe(
+        self,
+        source: SoundSource,
+        *,
+        stream: bool = False,
+        on_progress: OnProgress | None = None,
+        **options: Unpack[TranscribeKeywords],
+    ) -> Transcript | SpeechStream:
+        """A whole recording, as well as the model can: as one Transcript, or as a stream of its events.
+
+        source: a file, "-" for raw samples on standard input (16 kHz, mono, 16 bits), or any
+        AudioSource. on_progress: called with a ProgressUpdate for each second that is written
+        down, in the thread that reads the events. options: see TranscribeKeywords. The stream gives a
+        final for each utterance, then END.
+
+        Raises AudioFormatUnsupported and OptionInvalid at once. Sound that breaks off in the middle
+        is an AudioError: of a stream after its END, else with all that was written down as its
+        fact `transcript`.
         """
+        started = self.start_transcription(source, options, progress_of(on_progress))
+        return started if stream else started.result()
+
+    def start_transcription(
+        self, source: SoundSource, options: TranscribeKeywords, progress: Progress
+    ) -> SpeechStream:
+        """As transcribe(stream=True), with a Progress of any kind."""
+        chosen = listen_options(options, TranscribeKeywords)
         stoppable = StoppableSource(open_source(source))
-        model = self._make_speech_model()
-        events = transcribe(stoppable, self.recognizer, model, options or ListenOptions(), progress)
+        events = transcribe(stoppable, self.recognizer, self._make_speech_model(), chosen, progress)
         return SpeechStream(events, stoppable.stop)
 
     def listen(
-        self, source: SoundSource, options: ListenOptions | None = None, *, simulated: bool = False
+        self, source: SoundSource, *, simulated: bool = False, **options: Unpack[ListenKeywords]
     ) -> SpeechStream:
-        """Sound as it comes, such as a Microphone's: partials within a second, finals soon after.
+        """Live sound, such as a Microphone's: partials within a second, finals soon after.
 
-        simulated: take a recording for live sound, as fast as this machine can process it.
-        Raises as transcribe().
+        simulated: process a recording as live sound, as fast as this machine can. options: see
+        ListenKeywords.
+
+        Raises as transcribe(), and OptionInvalid for a recording that is not simulated.
         """
+        chosen, opened = listen_options(options, ListenKeywords), open_source(source)
+        if isinstance(opened, AudioFile) and not simulated:
+            raise _not_live(opened)
         return listen(
-            open_source(source),
+            opened,
             self.recognizer,
             self._make_speech_model(),
-            options or ListenOptions(),
+            chosen,
             clock=SimulatedClock() if simulated else None,
         )
 
@@ -93,3 +147,13 @@ class SpeechRuntime:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _not_live(file: AudioFile) -> OptionInvalid:
+    """All of a file is there at once: a listener would be behind from its first second on."""
+    return OptionInvalid(
+        f"source: {file.path} is a recording, and listen() expects live sound",
+        hint="transcribe() writes recordings down; simulated=True processes one as if it were live",
+        option="source",
+        value=str(file.path),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from numbers import Integral, Real
 
 from ..errors import OptionInvalid
@@ -73,6 +74,15 @@ def require_text(name: str, value: object) -> str:
             option=name,
         ) from error
     return value
+
+
+def require_known(names: Iterable[str], known: Iterable[str]) -> None:
+    """Raises OptionInvalid for the first keyword, by name, that is not a known one."""
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise OptionInvalid(
+            f"{unknown[0]}: no such option", hint="known: " + ", ".join(sorted(known)), option=unknown[0]
+        )
 
 
 def _as_int(value: object) -> int | None:

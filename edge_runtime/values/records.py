@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any, NamedTuple, TypedDict
 
 from ..errors import OptionInvalid
-from .checks import require_range, require_text, whole_number, whole_number_or_none
+from .checks import require_known, require_range, require_text, whole_number, whole_number_or_none
 
 
 class Message(TypedDict):
@@ -207,13 +207,7 @@ def generation_options(defaults: Mapping[str, Any], keywords: Mapping[str, Any])
     Raises OptionInvalid for an unknown keyword or a value outside its range.
     """
     given = {name: value for name, value in keywords.items() if value is not None}
-    unknown = sorted(set(given) - _SAMPLING_FIELDS - _GENERATION_FIELDS)
-    if unknown:
-        raise OptionInvalid(
-            f"{unknown[0]}: no such option",
-            hint="known: " + ", ".join(sorted(_SAMPLING_FIELDS | _GENERATION_FIELDS)),
-            option=unknown[0],
-        )
+    require_known(given, _SAMPLING_FIELDS | _GENERATION_FIELDS)
     known_defaults = {name: value for name, value in defaults.items() if name in _SAMPLING_FIELDS}
     sampling = {name: value for name, value in given.items() if name in _SAMPLING_FIELDS}
     rest = {name: value for name, value in given.items() if name in _GENERATION_FIELDS}

@@ -12,42 +12,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.tone_speech import ToneRecognizer, pcm, saying, tone_speech, write_saying
+from support.tone_speech import TALK, Talk, ToneRecognizer, pcm, saying, text_of, tone_speech, write_saying
 
 import edge_runtime
 from edge_runtime.errors import AudioDeviceUnavailable, AudioFormatUnsupported, ModelNotFound, OptionInvalid
 from edge_runtime.speech.async_runtime import AsyncSpeechRuntime
 from edge_runtime.speech.audio import AudioBlock
-from edge_runtime.speech.listening import ListenOptions
-from edge_runtime.speech.recognition.transcript import EventKind, TranscriptEvent
+from edge_runtime.speech.recognition.transcript import EventKind
 from edge_runtime.speech.runtime import SpeechRuntime
-
-TEXT = "good morning everybody. this is the second sentence. and a third one."
-
-
-class Talk:
-    """A source that can be watched: sentence after sentence, without end if asked."""
-
-    duration_s = None
-
-    def __init__(self, text: str = TEXT, *, endless: bool = False, error: Exception | None = None) -> None:
-        self._samples, self._endless, self._error = saying(text), endless, error
-        self.blocks = 0
-
-    def __iter__(self) -> Iterator[AudioBlock]:
-        position = 0
-        while position == 0 or self._endless:
-            for start in range(0, len(self._samples), 1_600):
-                samples = self._samples[start : start + 1_600]
-                self.blocks += 1
-                yield AudioBlock(samples, position)
-                position += len(samples)
-        if self._error is not None:
-            raise self._error
-
-
-def text_of(events: list[TranscriptEvent]) -> str:
-    return " ".join(event.text for event in events if event.kind is EventKind.FINAL and event.text)
 
 
 @pytest.fixture
@@ -57,33 +29,33 @@ def runtime() -> Iterator[SpeechRuntime]:
 
 
 def test_a_file_becomes_finals_and_an_end(runtime: SpeechRuntime, tmp_path: Path) -> None:
-    path = write_saying(tmp_path / "talk.wav", TEXT)
+    path = write_saying(tmp_path / "talk.wav", TALK)
     for source in (path, str(path), Talk()):
-        events = list(runtime.transcribe(source))
-        assert text_of(events) == TEXT
+        events = list(runtime.transcribe(source, stream=True))
+        assert text_of(events) == TALK
         assert events[-1].kind is EventKind.END
         assert {event.kind for event in events[:-1]} == {EventKind.FINAL}
 
 
 def test_a_file_can_be_heard_as_if_it_were_live(runtime: SpeechRuntime, tmp_path: Path) -> None:
-    stream = runtime.listen(write_saying(tmp_path / "talk.wav", TEXT), simulated=True)
+    stream = runtime.listen(write_saying(tmp_path / "talk.wav", TALK), simulated=True)
     events = list(stream)
-    assert text_of(events) == TEXT
+    assert text_of(events) == TALK
     assert EventKind.PARTIAL in {event.kind for event in events}
     assert stream.stats is not None
-    assert stream.stats.words == len(TEXT.split())
+    assert stream.stats.words == len(TALK.split())
 
 
 def test_samples_on_standard_input_are_heard(runtime: SpeechRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = pcm(TEXT)
+    data = pcm(TALK)
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
-    assert text_of(list(runtime.transcribe("-"))) == TEXT
+    assert text_of(list(runtime.transcribe("-", stream=True))) == TALK
 
 
 def test_stopping_ends_the_sound_and_not_the_words(runtime: SpeechRuntime) -> None:
     """The sound is endless: without stop() this test would be, too."""
     talk = Talk(endless=True)
-    with runtime.transcribe(talk) as stream:
+    with runtime.transcribe(talk, stream=True) as stream:
         events = []
         for event in stream:
             events.append(event)
@@ -107,12 +79,15 @@ def test_live_sound_is_stopped_from_another_thread(runtime: SpeechRuntime) -> No
 
 def test_what_was_heard_before_an_unplugged_device_is_told(runtime: SpeechRuntime) -> None:
     error = AudioDeviceUnavailable("gone")
-    for stream in (runtime.transcribe(Talk(error=error)), runtime.listen(Talk(error=error), simulated=True)):
+    for stream in (
+        runtime.transcribe(Talk(error=error), stream=True),
+        runtime.listen(Talk(error=error), simulated=True),
+    ):
         events = []
         with pytest.raises(AudioDeviceUnavailable, match="gone"):
             for event in stream:
                 events.append(event)
-        assert text_of(events) == TEXT
+        assert text_of(events) == TALK
         assert events[-1].kind is EventKind.END
 
 
@@ -120,15 +95,15 @@ def test_what_can_be_known_at_once_is_refused_at_once(runtime: SpeechRuntime, tm
     with pytest.raises(AudioFormatUnsupported, match=r"none\.wav"):
         runtime.transcribe(tmp_path / "none.wav")
     with pytest.raises(OptionInvalid, match="'xx'"):
-        runtime.listen(Talk(), ListenOptions(language="xx"))
+        runtime.listen(Talk(), language="xx")
 
 
 def test_two_streams_do_not_mix(runtime: SpeechRuntime) -> None:
     """Each has a voice detector of its own, which remembers what it has heard."""
     other = "an entirely different talk."
-    first, second = runtime.transcribe(Talk()), runtime.transcribe(Talk(other))
+    first, second = runtime.transcribe(Talk(), stream=True), runtime.transcribe(Talk(other), stream=True)
     pairs = list(zip_longest(first, second))
-    assert text_of([one for one, _ in pairs if one]) == TEXT
+    assert text_of([one for one, _ in pairs if one]) == TALK
     assert text_of([two for _, two in pairs if two]) == other
 
 
@@ -156,17 +131,18 @@ def test_the_package_offers_it() -> None:
 
 async def test_events_can_be_awaited(runtime: SpeechRuntime) -> None:
     async with AsyncSpeechRuntime(runtime) as opened:
-        stream = await opened.transcribe(Talk())
+        stream = await opened.transcribe(Talk(), stream=True)
         events = [event async for event in stream]
-        assert text_of(events) == TEXT
+        assert text_of(events) == TALK
         live = await opened.listen(Talk(), simulated=True)
-        assert text_of([event async for event in live]) == TEXT
-        assert live.stats.words == len(TEXT.split())
+        assert text_of([event async for event in live]) == TALK
+        assert live.stats is not None
+        assert live.stats.words == len(TALK.split())
 
 
 async def test_a_reader_that_is_slow_holds_the_work_back(runtime: SpeechRuntime) -> None:
     talk = Talk("one. two. three.", endless=True)
-    async with await AsyncSpeechRuntime(runtime).transcribe(talk) as stream:
+    async with await AsyncSpeechRuntime(runtime).transcribe(talk, stream=True) as stream:
         await anext(stream)
         while not stream._events.qsize():
             await asyncio.sleep(0.01)
@@ -178,14 +154,14 @@ async def test_cancelling_the_reader_stops_the_stream_and_keeps_its_words(runtim
     class Silent(Talk):
         def __iter__(self) -> Iterator[AudioBlock]:
             yield from super().__iter__()
-            position = len(saying(TEXT))
+            position = len(saying(TALK))
             while True:
                 reached.set()
                 yield AudioBlock(np.zeros(1_600, np.float32), position)
                 position += 1_600
 
     reached = threading.Event()
-    stream = await AsyncSpeechRuntime(runtime).transcribe(Silent())
+    stream = await AsyncSpeechRuntime(runtime).transcribe(Silent(), stream=True)
     events = []
 
     async def read() -> None:
@@ -198,20 +174,22 @@ async def test_cancelling_the_reader_stops_the_stream_and_keeps_its_words(runtim
     with pytest.raises(asyncio.CancelledError):
         await task
     events += [event async for event in stream]
-    assert text_of(events) == TEXT
+    assert text_of(events) == TALK
     assert events[-1].kind is EventKind.END
 
 
 async def test_errors_come_to_the_reader(runtime: SpeechRuntime) -> None:
-    stream = await AsyncSpeechRuntime(runtime).transcribe(Talk(error=AudioDeviceUnavailable("gone")))
+    stream = await AsyncSpeechRuntime(runtime).transcribe(
+        Talk(error=AudioDeviceUnavailable("gone")), stream=True
+    )
     events = []
     with pytest.raises(AudioDeviceUnavailable, match="gone"):
         async for event in stream:
             events.append(event)
-    assert text_of(events) == TEXT
+    assert text_of(events) == TALK
 
 
 async def test_leaving_early_ends_the_thread(runtime: SpeechRuntime) -> None:
-    async with await AsyncSpeechRuntime(runtime).transcribe(Talk(endless=True)) as stream:
+    async with await AsyncSpeechRuntime(runtime).transcribe(Talk(endless=True), stream=True) as stream:
         await anext(stream)
     assert not stream._thread.is_alive()

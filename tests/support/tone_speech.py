@@ -6,7 +6,7 @@ screen is the real thing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -14,11 +14,13 @@ import numpy as np
 from support.sounds import wav_bytes
 from support.speech_parts import LoudSpeech, recognition
 
-from edge_runtime.speech.audio import Samples
+from edge_runtime.speech.audio import AudioBlock, Samples
 from edge_runtime.speech.recognition.recognizer import Recognition, RecognitionOptions, RecognizedWord
+from edge_runtime.speech.recognition.transcript import EventKind, TranscriptEvent
 from edge_runtime.speech.runtime import SpeechRuntime
 
 RATE_HZ = 16_000
+TALK = "good morning everybody. this is the second sentence. and a third one."
 _WORD_S, _GAP_S, _PAUSE_S = 0.36, 0.04, 1.0
 _STEP = 0.004
 _WORDS: list[str] = []  # word n is heard at level (n + 1) * _STEP
@@ -90,3 +92,28 @@ def _heard(samples: Samples) -> list[RecognizedWord]:
 
 def tone_speech() -> SpeechRuntime:
     return SpeechRuntime(ToneRecognizer(), lambda: LoudSpeech(_STEP / 2))
+
+
+class Talk:
+    """A source that can be watched: sentence after sentence, without end if asked."""
+
+    duration_s = None
+
+    def __init__(self, text: str = TALK, *, endless: bool = False, error: Exception | None = None) -> None:
+        self._samples, self._endless, self._error = saying(text), endless, error
+        self.blocks = 0
+
+    def __iter__(self) -> Iterator[AudioBlock]:
+        position = 0
+        while position == 0 or self._endless:
+            for start in range(0, len(self._samples), 1_600):
+                samples = self._samples[start : start + 1_600]
+                self.blocks += 1
+                yield AudioBlock(samples, position)
+                position += len(samples)
+        if self._error is not None:
+            raise self._error
+
+
+def text_of(events: Iterable[TranscriptEvent]) -> str:
+    return " ".join(event.text for event in events if event.kind is EventKind.FINAL and event.text)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from ...speech.audio import AudioFile
 from ...speech.captions import TextJoiner
-from ...speech.listening import ListenOptions, ListenStats, SpeechStream
+from ...speech.listening import ListenStats, SpeechStream
 from ...speech.runtime import SpeechRuntime
 from ...values.progress import QUIET, Progress
 from .manifest import SpeechClip
@@ -40,14 +40,14 @@ def run_speech_bench(
 
 
 def _hear_live(runtime: SpeechRuntime, clip: SpeechClip) -> tuple[str, ListenStats]:
-    stream = runtime.listen(clip.path, ListenOptions(language=clip.language), simulated=True)
+    stream = runtime.listen(clip.path, language=clip.language, simulated=True)
     return _read(stream), stream.stats or ListenStats()
 
 
 def _hear_whole(runtime: SpeechRuntime, clip: SpeechClip) -> tuple[str, float]:
     """-> its text, and the processor's seconds."""
     cpu_start_s = time.process_time()
-    text = _read(runtime.transcribe(clip.path, ListenOptions(language=clip.language)))
+    text = runtime.transcribe(clip.path, language=clip.language).text
     return text, time.process_time() - cpu_start_s
 
 

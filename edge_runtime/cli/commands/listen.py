@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
                 screen, Writing(formats[0], paths, True, args.words, translation.is_gist, args.force)
             )
         )
-        stream = runtime.listen(source, choices.options(translate=translation.is_gist))
+        stream = runtime.listen(source, **choices.options(translate=translation.is_gist))
         show_stream(translate(stream, partials=True), output)
     if stream.stats is not None:
         _tell_losses(stream.stats, screen)
@@ -111,10 +111,10 @@ def _tell_losses(stats: ListenStats, screen: Screen) -> None:
 
 
 def _list_devices() -> int:
-    from ...speech.audio import list_devices
+    from ...speech.audio import list_audio_devices
     from ...speech.audio.devices import describe_inputs
 
-    microphones = [device for device in list_devices() if device.input_channels]
+    microphones = [device for device in list_audio_devices() if device.input_channels]
     for device in microphones:
         print(describe_inputs([device]))
     if not microphones:

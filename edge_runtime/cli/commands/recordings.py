@@ -129,10 +129,10 @@ class _Work:
     def _start(self, source: AudioSource, output: CaptionOutput) -> SpeechStream:
         options = self.choices.options(translate=self.translation.is_gist)
         if self.streams:
-            stream = self.runtime.listen(source, options, simulated=True)
+            stream = self.runtime.listen(source, simulated=True, **options)
         else:
             progress = _progress(output, self.screen)
-            stream = self.runtime.transcribe(source, options, progress=progress)
+            stream = self.runtime.start_transcription(source, options, progress)
         return self.translate(stream, partials=self.streams or output.live is not None)
 
 

@@ -16,7 +16,7 @@ from .model_options import add_offline_option, number_option
 
 if TYPE_CHECKING:
     from ...speech.audio import AudioSource
-    from ...speech.listening import ListenOptions
+    from ...speech.listening import TranscribeKeywords
     from ...speech.runtime import SpeechRuntime
     from ..screen.terminal import Screen
 
@@ -95,10 +95,9 @@ class SpeechChoices:
             channels=number_option(args, "channels", int) or 1,
         )
 
-    def options(self, *, translate: bool = False) -> ListenOptions:
-        from ...speech.listening import ListenOptions
-
-        return ListenOptions(language=self.language, translate=translate)
+    def options(self, *, translate: bool = False) -> TranscribeKeywords:
+        """The keywords of SpeechRuntime.transcribe and listen."""
+        return {"language": self.language, "translate": translate}
 
     def open(self, screen: Screen) -> SpeechRuntime:
         """With a line on the terminal for as long as it takes."""

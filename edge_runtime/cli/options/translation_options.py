@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ...errors import OptionInvalid
@@ -68,7 +67,7 @@ class Translation:
 
 
 class Translate:
-    """What becomes of a stream of events; without a translator, nothing."""
+    """Translates a stream of events; without a translator, leaves it as it is."""
 
     def __init__(self, translator: ChatTranslator | None) -> None:
         self._translator = translator
@@ -77,6 +76,6 @@ class Translate:
         """partials: a translation is shown while it is written."""
         if self._translator is None:
             return stream
-        from ...speech.translation import translate_events
+        from ...speech.translation import translate_stream
 
-        return stream.through(partial(translate_events, translator=self._translator, partials=partials))
+        return translate_stream(stream, self._translator, partials=partials)

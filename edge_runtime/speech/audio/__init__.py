@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .block import SPEECH_RATE_HZ, AudioBlock, AudioSource, Samples, mix_to_mono
 from .capture_ring import CaptureRing
-from .devices import AudioDevice, find_input, list_devices
+from .devices import AudioDevice, find_input, list_audio_devices
 from .files import AudioFile
 from .microphone import CaptureOptions, Microphone
 from .pcm import PcmFormat, PcmStream
@@ -30,6 +30,6 @@ __all__ = [
     "Samples",
     "SpeechBlocks",
     "find_input",
-    "list_devices",
+    "list_audio_devices",
     "mix_to_mono",
 ]

@@ -22,7 +22,7 @@ class AudioDevice:
     is_default_output: bool
 
 
-def list_devices() -> tuple[AudioDevice, ...]:
+def list_audio_devices() -> tuple[AudioDevice, ...]:
     """Everything that records or plays. What was plugged in after PortAudio was loaded is missing.
 
     Raises AudioDeviceUnavailable when sounddevice or PortAudio cannot be loaded or asked.
@@ -60,7 +60,7 @@ def find_input(wanted: int | str | None = None) -> AudioDevice:
 
     Raises AudioDeviceUnavailable, listing the microphones there are.
     """
-    inputs = [device for device in list_devices() if device.input_channels > 0]
+    inputs = [device for device in list_audio_devices() if device.input_channels > 0]
     if not inputs:
         raise AudioDeviceUnavailable(
             "there is no microphone", hint="plug one in; edge-runtime doctor shows the sound devices"

@@ -16,7 +16,7 @@ from ...errors import AudioDeviceUnavailable
 from ...values.checks import require_range, whole_number
 from .block import AudioBlock, as_float, mix_to_mono
 from .capture_ring import CaptureRing
-from .devices import AudioDevice, describe_inputs, find_input, list_devices
+from .devices import AudioDevice, describe_inputs, find_input, list_audio_devices
 from .libraries import load_sounddevice
 from .resampler import Resampler
 from .speech_blocks import BLOCK_MS, SpeechBlocks
@@ -39,12 +39,18 @@ class CaptureOptions:
 
 
 class Microphone:
-    """A microphone that records from its creation until stop(); iterate it once for its sound.
+    """A microphone that records from its creation until stop(), a source for SpeechRuntime.listen.
 
         with Microphone("USB") as microphone:
-            for block in microphone: ...
+            for event in runtime.listen(microphone): ...
 
-    stop() may be called from any thread; iteration then ends after what the ring still holds.
+    device: its index, name or a part of its name, as list_audio_devices() has them; default: the
+    system's. It is opened at its own rate, and its channels are mixed: iterating, once, gives mono
+    blocks at 16 kHz. A reader that is slower than the sound has 30 s to catch up; what is lost
+    then is in `dropped_s`, and in the block after it.
+
+    stop() may be called from any thread; iteration then ends after what the ring still holds. When the
+    device goes away, iteration raises AudioDeviceUnavailable after all sound that it gave.
     """
 
     duration_s = None
@@ -204,5 +210,5 @@ class Microphone:
     def _others(self) -> str:
         others: list[AudioDevice] = []
         with suppress(AudioDeviceUnavailable):
-            others = [d for d in list_devices() if d.input_channels and d.index != self.device.index]
+            others = [d for d in list_audio_devices() if d.input_channels and d.index != self.device.index]
         return f"others: {describe_inputs(others)}" if others else "there is no other"

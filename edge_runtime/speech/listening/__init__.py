@@ -10,17 +10,21 @@ from __future__ import annotations
 
 from .clock import SimulatedClock
 from .live import listen
-from .options import ListenOptions
+from .options import ListenKeywords, ListenOptions, TranscribeKeywords, listen_options
 from .stats import ListenStats, Quantiles
-from .stream import SpeechStream
+from .stream import SpeechStream, TranscriptBuilder
 from .whole_file import transcribe
 
 __all__ = [
+    "ListenKeywords",
     "ListenOptions",
     "ListenStats",
     "Quantiles",
     "SimulatedClock",
     "SpeechStream",
+    "TranscribeKeywords",
+    "TranscriptBuilder",
     "listen",
+    "listen_options",
     "transcribe",
 ]

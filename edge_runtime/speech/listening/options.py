@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypedDict
 
 from ...errors import OptionInvalid
-from ...values.checks import require_range
+from ...values.checks import require_known, require_range
+from ..recognition.languages import parse_language
 from ..vad import SegmentOptions
+
+
+class TranscribeKeywords(TypedDict, total=False):
+    """The keyword arguments of SpeechRuntime.transcribe; None and absent mean the default."""
+
+    language: str | None  # by name or code, "French" or "fr"; default: detected
+    translate: bool | None  # to English, by the recognizer itself; default: False
+
+
+class ListenKeywords(TranscribeKeywords, total=False):
+    """The keyword arguments of SpeechRuntime.listen; ListenOptions has their meaning and defaults."""
+
+    step_s: float | None
+    longest_step_s: float | None
+    pause_s: float | None
+    backlog_s: float | None
+    segments: SegmentOptions | None
 
 
 def _short_segments() -> SegmentOptions:
@@ -45,3 +64,15 @@ class ListenOptions:
                 option="language",
                 value=self.language,
             )
+
+
+def listen_options(keywords: Mapping[str, Any], kind: type[Mapping[str, Any]]) -> ListenOptions:
+    """`kind`: TranscribeKeywords or ListenKeywords, whose names are the known ones.
+
+    Raises OptionInvalid for an unknown keyword, an unknown language or a value outside its range.
+    """
+    given = {name: value for name, value in keywords.items() if value is not None}
+    require_known(given, kind.__annotations__)
+    if "language" in given:
+        given["language"] = parse_language(str(given["language"]))
+    return ListenOptions(**given)

@@ -37,3 +37,13 @@ class TranscriptEvent:
     utterance: int = 0  # finals of one utterance, from pause to pause, share its number
     ends_utterance: bool = False  # of a final: nothing more of its utterance follows
     commit_latency_s: float | None = None  # of a final: from the end of its last word to this event
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """A whole recording, written down."""
+
+    text: str  # an utterance a line
+    language: str  # a code such as "en": the language of most of the speech; "" without any
+    duration_s: float  # of the sound, silence included
+    segments: tuple[TranscriptEvent, ...]  # the finals that have text, in order, with times and words

@@ -8,8 +8,8 @@ To English alone, Whisper can do it without a second model: RecognitionOptions.t
 
 from __future__ import annotations
 
-from .events import translate_events
+from .events import translate_events, translate_stream
 from .prompts import Translated
 from .translator import ChatTranslator, Translator
 
-__all__ = ["ChatTranslator", "Translated", "Translator", "translate_events"]
+__all__ = ["ChatTranslator", "Translated", "Translator", "translate_events", "translate_stream"]

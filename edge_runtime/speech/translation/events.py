@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from ...errors import EdgeRuntimeError
+from ..listening import SpeechStream
 from ..recognition.transcript import EventKind, TranscriptEvent
 from .prompts import Translated
 from .translator import Translator
@@ -43,6 +44,12 @@ def translate_events(
     yield from work.flush()
     if failure is not None:
         raise failure
+
+
+def translate_stream(stream: SpeechStream, translator: Translator, *, partials: bool = False) -> SpeechStream:
+    """As translate_events; stopping and closing it stops and closes `stream` as well."""
+    events = translate_events(stream, translator, partials=partials)
+    return SpeechStream(events, stream.stop, stream.stats, release=stream.close)
 
 
 class _Utterances:

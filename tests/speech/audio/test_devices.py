@@ -10,7 +10,7 @@ from support.fake_portaudio import FakeDevice, FakePortAudio, PortAudioError
 
 from edge_runtime.bench import doctor_findings
 from edge_runtime.errors import AudioDeviceUnavailable
-from edge_runtime.speech.audio import AudioDevice, find_input, list_devices
+from edge_runtime.speech.audio import AudioDevice, find_input, list_audio_devices
 
 DEVICES = (
     FakeDevice("Speakers", channels=(), outputs=2),
@@ -28,7 +28,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
 
 
 def test_devices_are_listed_with_rate_channels_and_default(fake: FakePortAudio) -> None:
-    assert list_devices()[1:3] == (
+    assert list_audio_devices()[1:3] == (
         AudioDevice(1, "Built-in Audio", "Fake API", 2, 2, 48_000, True, False),
         AudioDevice(2, "USB Mic", "Fake API", 1, 0, 44_100, False, False),
     )
@@ -92,13 +92,13 @@ def test_portaudio_that_cannot_answer(fake: FakePortAudio, monkeypatch: pytest.M
 
     monkeypatch.setattr(fake, "query_devices", fail)
     with pytest.raises(AudioDeviceUnavailable, match="cannot list the sound devices: Error querying devices"):
-        list_devices()
+        list_audio_devices()
 
 
 def test_without_the_package_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(AudioDeviceUnavailable, match="need the package sounddevice") as caught:
-        list_devices()
+        list_audio_devices()
     assert 'pip install "edge-runtime[speech]"' in caught.value.hint
 
 
@@ -109,7 +109,7 @@ def test_without_portaudio_the_error_says_how_to_get_it(
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(AudioDeviceUnavailable, match="PortAudio library not found") as caught:
-        list_devices()
+        list_audio_devices()
     assert "libportaudio2" in caught.value.hint
 
 
