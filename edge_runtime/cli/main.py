@@ -43,7 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="edge-runtime",
         description="Run language models offline, on the memory this device really has.",
-        epilog="Only `edge-runtime models pull` ever opens a network connection.",
+        epilog="Only `edge-runtime models pull` ever opens a network connection. The commands that load a "
+        "model accept --offline, which changes nothing.",
     )
     parser.add_argument("--version", action="version", version=f"edge-runtime {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

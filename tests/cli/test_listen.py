@@ -75,11 +75,12 @@ def test_a_microphone_that_is_not_there_loads_no_model(
     [
         ([], "whisper-base"),
         (["--model", "whisper-large"], "whisper-large"),
-        (["--speech-model", "whisper-large", "--to", "en"], "whisper-large"),
-        (["--model", "any", "--to", "en"], "whisper-base"),
+        (["--model", "whisper-large", "--to", "en"], "whisper-large"),
+        (["--translator", "any", "--to", "en"], "whisper-base"),
+        (["--translator", "any", "--to", "en", "--model", "whisper-base"], "whisper-base"),
     ],
 )
-def test_model_means_what_it_means_in_transcribe_and_translate(
+def test_model_is_the_recognizer_whatever_translates(
     arguments: list[str],
     recognizer: str,
     plug: Plug,

@@ -248,3 +248,19 @@ def test_progress_is_lines_elsewhere_and_without_tqdm(
     with ConsoleProgress().bar("big", 100_000_000, 0) as advance:
         advance(25_000_000)
     assert screen.getvalue() == "big: 0 B of 100 MB (0 %)\nbig: 25.0 MB of 100 MB (25 %)\n"
+
+
+def test_offline_is_explained_once_and_refused_where_it_would_be_a_contradiction(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--help"])
+    assert left.value.code == 0
+    assert "--offline" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["generate", "--help"])
+    assert "--offline" not in capsys.readouterr().out
+    with pytest.raises(SystemExit) as left:
+        cli.main(["models", "pull", "--offline"])
+    assert left.value.code == 2
+    assert "unrecognized arguments: --offline" in capsys.readouterr().err

@@ -169,7 +169,7 @@ def test_the_recognizer_translates_to_english_and_says_it_is_a_gist(
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [(["--to", "French"], "--model"), (["--to", "Elvish"], "'Elvish' is not a language")],
+    [(["--to", "French"], "--translator"), (["--to", "Elvish"], "'Elvish' is not a language")],
 )
 def test_who_translates_is_asked_before_anything_starts(
     arguments: list[str], told: str, talk: str, capsys: pytest.CaptureFixture[str]
@@ -183,7 +183,7 @@ def test_a_chat_model_translates_each_utterance(
     talk: str, device: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     device.scripts = [["Bonjour à tous."], ["Voici la deuxième phrase."]]
-    status, out, _ = run("translate", talk, "--to", "fr", "--model", "any", capsys=capsys)
+    status, out, _ = run("translate", talk, "--to", "fr", "--translator", "any", capsys=capsys)
     assert status == GOOD
     assert out == "Bonjour à tous.\nVoici la deuxième phrase.\n"
 

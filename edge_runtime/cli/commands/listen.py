@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _ABOUT = (
     "Show what is said into a microphone while it is said: faint what may still change, plain what is final. "
-    "Ctrl-C ends it, after the last word. Raw samples on standard input are heard with `listen -`. With -o "
+    "Ctrl-C ends it, after the last word. `listen -` takes raw samples on standard input. With -o "
     "the transcript goes into files as well, each word as soon as it is final."
 )
 
@@ -46,11 +46,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--device", metavar="NAME|N", help="microphone, by name, part of it, or number")
     parser.add_argument("--list-devices", action="store_true", help="show the microphones and leave")
-    add_translation_options(
-        parser,
-        required=False,
-        model_help="the recognizer, as in transcribe; with --to, the chat model, as in translate",
-    )
+    add_translation_options(parser, required=False)
     add_speech_options(parser, beside_chat_model=True)
     add_output_options(parser)
     parser.set_defaults(run=run)
@@ -60,8 +56,6 @@ def run(args: argparse.Namespace) -> int:
     if args.list_devices:
         return _list_devices()
     screen = Screen()
-    if args.to is None and args.model is not None:
-        args.speech_model, args.model = args.model, None
     choices, formats, translation = SpeechChoices.of(args), formats_of(args), Translation.of(args)
     paths = output_paths(args.folder, time.strftime("listen-%Y%m%d-%H%M%S"), formats)
     check_paths(paths.values(), force=args.force)

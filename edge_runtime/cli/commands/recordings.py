@@ -36,7 +36,7 @@ def add_recording_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stream",
         action="store_true",
-        help="hear them as if they were live, with partials; jsonl ends with the figures",
+        help="process them as if they were live, with partials; jsonl ends with the figures",
     )
 
 

@@ -30,4 +30,4 @@ def add_parser(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    return run_recordings(args, Translation(to=None, model=None))
+    return run_recordings(args, Translation(to=None, translator=None))

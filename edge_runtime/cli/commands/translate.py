@@ -11,8 +11,8 @@ from .recordings import add_recording_options, run_recordings
 
 _ABOUT = (
     "Write down in another language what is said in recordings. To English the recognizer can do it itself: "
-    "a gist, not to be relied on. To any language, and better, a chat model does (--model): it translates "
-    "one utterance after the other, in memory that holds both models."
+    "a gist, not to be relied on. To any language, and better, a chat model does (--translator): it works "
+    "on one utterance after the other, in memory that holds both models."
 )
 
 
@@ -21,12 +21,10 @@ def add_parser(commands: Any) -> None:
         "translate",
         help="write down in another language what is said in recordings",
         description=_ABOUT,
-        usage="edge-runtime translate FILE... --to LANGUAGE [--model NAME] [OPTIONS]",
+        usage="edge-runtime translate FILE... --to LANGUAGE [--translator NAME] [OPTIONS]",
     )
     add_recording_options(parser)
-    add_translation_options(
-        parser, required=True, model_help="the chat model that translates; none: the recognizer, to English"
-    )
+    add_translation_options(parser, required=True)
     add_speech_options(parser, beside_chat_model=True)
     add_output_options(parser)
     parser.set_defaults(run=run)

@@ -22,17 +22,19 @@ Number = TypeVar("Number", int, float)
 
 
 def add_offline_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--offline",
-        action="store_true",
-        help="changes nothing: only `models pull` ever opens a connection",
-    )
+    """Accepted for scripts that give it, and without effect: the help of `edge-runtime` says so, once."""
+    parser.add_argument("--offline", action="store_true", help=argparse.SUPPRESS)
 
 
-def add_model_options(parser: argparse.ArgumentParser, model_help: str = _MODEL_HELP) -> None:
-    """Which model, and how much it may take. Values stay text here: see number_option."""
-    group = parser.add_argument_group("model")
-    group.add_argument("--model", metavar="NAME|FILE", help=model_help)
+def add_model_options(
+    parser: argparse.ArgumentParser, model_help: str = _MODEL_HELP, *, name: str = "model"
+) -> None:
+    """Which model, and how much it may take. Values stay text here: see number_option.
+
+    name: of the option that names the model, and of the group.
+    """
+    group = parser.add_argument_group(name)
+    group.add_argument(f"--{name}", metavar="NAME|FILE", help=model_help)
     group.add_argument("--budget", metavar="SIZE", help="most memory it may take, such as 2GB or 800MiB")
     group.add_argument("--context", metavar="N", help="tokens a conversation can hold (up to 4096)")
     group.add_argument("--kv", metavar="TYPE", help="cache of keys and values: f16, q8_0 or q4_0")

@@ -25,12 +25,10 @@ _FORMATS = ", ".join(form.value for form in CaptionFormat)
 
 
 def add_speech_options(parser: argparse.ArgumentParser, *, beside_chat_model: bool = False) -> None:
-    """beside_chat_model: its options are there already; those that both have mean both."""
+    """beside_chat_model: its options are there already; --threads and --offline are for both models."""
     group = parser.add_argument_group("speech")
-    names = ("--speech-model",) if beside_chat_model else ("--model", "--speech-model")
     group.add_argument(
-        *names,
-        dest="speech_model",
+        "--model",
         metavar="NAME|DIR",
         default=DEFAULT_SPEECH_MODEL,
         help=f"recognizer: catalog name, or a folder of ONNX or CTranslate2 files ({DEFAULT_SPEECH_MODEL})",
@@ -88,7 +86,7 @@ class SpeechChoices:
     def of(cls, args: argparse.Namespace) -> SpeechChoices:
         """Raises OptionInvalid."""
         return cls(
-            model=args.speech_model,
+            model=args.model,
             threads=number_option(args, "threads", int),
             language=None if args.language.strip().lower() == "auto" else parse_language(args.language),
             rate_hz=number_option(args, "rate", int) or 16_000,

@@ -1,4 +1,4 @@
-"""Into which language, and by whom: the recognizer itself, or a chat model beside it."""
+"""The options of translation: the language, and the model that translates into it."""
 
 from __future__ import annotations
 
@@ -18,38 +18,41 @@ if TYPE_CHECKING:
     from ...speech.translation import ChatTranslator
 
 
-def add_translation_options(parser: argparse.ArgumentParser, *, required: bool, model_help: str) -> None:
-    """--to, and the options of a chat model."""
+_TRANSLATOR_HELP = "chat model that translates: catalog name or GGUF file (none: the recognizer, to English)"
+
+
+def add_translation_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """--to, --translator, and the options of that chat model."""
     parser.add_argument(
         "--to", required=required, metavar="LANGUAGE", help="translate to English, French, de ..."
     )
-    add_model_options(parser, model_help)
+    add_model_options(parser, _TRANSLATOR_HELP, name="translator")
 
 
 @dataclass(frozen=True)
 class Translation:
     to: str | None  # a language's code; None: nothing is translated
-    model: str | None  # the chat model that does it; None: the recognizer itself, to English
+    translator: str | None  # the chat model that does it; None: the recognizer itself, to English
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> Translation:
-        """Raises OptionInvalid for an unknown language, and where nobody could translate to it."""
+        """Raises OptionInvalid for an unknown language, and for one that needs a chat model, without one."""
         if args.to is None:
             return cls(None, None)
         to = parse_language(args.to)
-        if to != "en" and args.model is None:
+        if to != "en" and args.translator is None:
             raise OptionInvalid(
                 f"--to {language_name(to)}: a chat model has to translate, and none is named; the recognizer "
                 "itself can do English alone",
-                hint="--model gemma-3n-e2b-it, for example",
-                option="model",
+                hint="--translator gemma-3n-e2b-it, for example",
+                option="translator",
             )
-        return cls(to, args.model)
+        return cls(to, args.translator)
 
     @property
     def is_gist(self) -> bool:
         """Whisper's own: words to go by, not to quote."""
-        return self.to is not None and self.model is None
+        return self.to is not None and self.translator is None
 
     def open(
         self, args: argparse.Namespace, choices: SpeechChoices, stack: ExitStack, screen: Screen
@@ -57,12 +60,12 @@ class Translation:
         """Load the chat model, within a budget that holds both."""
         if self.is_gist:
             screen.faint("translated by the recognizer itself: a gist, not to be relied on")
-        if self.to is None or self.model is None:
+        if self.to is None or self.translator is None:
             return Translate(None)
         from ...speech.memory import plan_speech
         from ...speech.translation import ChatTranslator
 
-        runtime = stack.enter_context(open_shown(args, self.model, screen, plan_speech(choices.model)))
+        runtime = stack.enter_context(open_shown(args, self.translator, screen, plan_speech(choices.model)))
         return Translate(ChatTranslator(runtime, self.to, choices.language))
 
 

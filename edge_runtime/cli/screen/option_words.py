@@ -56,7 +56,6 @@ OPTION_OF = {
     "scale": "--scale",
     "seed": "--seed",
     "skip_layers": "--skip-layers",
-    "speech_model": "--speech-model",
     "split_bytes": "--split",
     "stop": "--stop",
     "temperature": "--temperature",
@@ -67,6 +66,7 @@ OPTION_OF = {
     "top_k": "--top-k",
     "top_p": "--top-p",
     "track": "--track",
+    "translator": "--translator",
     "type": "--type",
 }
 _KEYWORD = "|".join(sorted(OPTION_OF, key=len, reverse=True))
