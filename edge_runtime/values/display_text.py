@@ -24,7 +24,12 @@ def clean(text: str) -> str:
 
 def one_line(text: str, columns: int) -> str:
     """Clean, on one line, cut to so many columns."""
-    return shortened(" ".join(clean(text).split()), columns)
+    return shortened(flat(text), columns)
+
+
+def flat(text: str) -> str:
+    """Clean, on one line: a single space wherever there was room between words."""
+    return " ".join(clean(text).split())
 
 
 def shortened(text: str, columns: int) -> str:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_runtime.cli.screen.errors import error_text
 from edge_runtime.cli.screen.interrupts import Interrupts
 from edge_runtime.cli.screen.terminal import Screen, WordWrap
+from edge_runtime.errors import OptionInvalid
 from edge_runtime.values.display_text import clean, one_line, text_columns
 
 if sys.platform != "win32":
@@ -292,3 +294,24 @@ def test_what_was_typed_is_not_written_to_a_file(tmp_path: Path) -> None:
         terminal.type("\x04")
         terminal.wait()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_an_error_speaks_of_options_and_is_wrapped_to_the_terminal() -> None:
+    error = OptionInvalid(
+        "kv_type: 'f33' is not known, \x1b[2Jand never will be", hint="give kv_type='f16'", option="kv_type"
+    )
+    assert error_text(error) == "error: --kv: 'f33' is not known, [2Jand never will be\n  hint: give --kv f16"
+    assert error_text(error, columns=31) == (
+        "error: --kv: 'f33' is not\n    known, [2Jand never will be\n  hint: give --kv f16"
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "option", "shown"),
+    [
+        ("micro_batch: is none", "micro_batch", "--micro-batch: is none"),
+        ("no prompt: it is empty", "prompt", "no prompt: it is empty"),
+    ],
+)
+def test_an_option_of_the_command_line_alone_gets_its_dashes(message: str, option: str, shown: str) -> None:
+    assert error_text(OptionInvalid(message, option=option)) == f"error: {shown}"

@@ -15,6 +15,7 @@ from ...values.units import format_bytes
 from ..options.model_options import add_offline_option, number_option
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
+from ..screen.table import Column, table_lines
 
 if TYPE_CHECKING:
     from ...bench.speech import ClipResult, SpeechClip, Summary
@@ -30,7 +31,19 @@ _MANIFEST_HELP = (
     "JSON lines with path, language and text (those that scripts/speech_clips.sh fetches: "
     "~/.cache/edge-runtime/speech/clips.jsonl)"
 )
-_COLUMNS = (4, 5, 7, 15, 5, 11, 16, 6)
+_COLUMNS = tuple(
+    Column(heading, least=least, right=bool(heading), gap=1)
+    for heading, least in (
+        ("", 4),
+        ("CLIPS", 5),
+        ("SECONDS", 7),
+        ("WER LIVE/WHOLE", 15),
+        ("LOOPS", 5),
+        ("CPU", 11),
+        ("COMMIT 50/90/95%", 16),
+        ("SHOWN", 6),
+    )
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -95,21 +108,7 @@ def _write(path: Path, report: dict[str, Any], results: Sequence[ClipResult], *,
 
 
 def speech_lines(summaries: Sequence[Summary]) -> Iterator[str]:
-    """No line is longer than 80 columns."""
-    yield _row("", "CLIPS", "SECONDS", "WER LIVE/WHOLE", "LOOPS", "CPU", "COMMIT 50/90/95%", "SHOWN")
-    for summary in summaries:
-        found = summary.as_json()
-        live, whole = found["live"], found["whole"]
-        yield _row(
-            summary.language,
-            str(found["clips"]),
-            f"{summary.seconds:.1f}",
-            f"{_percent(live)} / {_percent(whole)} %",
-            str(len(live["loops"]) + len(whole["loops"])),
-            f"{live['cpu_s_per_audio_s']:.2f} / {whole['cpu_s_per_audio_s']:.2f}",
-            _delays(summary.commit_latency_s),
-            _seconds(summary.first_display_s.p50),
-        )
+    yield from table_lines(_COLUMNS, map(_row, summaries))
     peak, dropped_s = summaries[-1].peak_bytes, summaries[-1].dropped_s
     yield (
         f"peak memory {'unknown' if peak is None else format_bytes(peak)} (live); {dropped_s:.1f} s"
@@ -117,9 +116,19 @@ def speech_lines(summaries: Sequence[Summary]) -> Iterator[str]:
     )
 
 
-def _row(*cells: str) -> str:
-    first, *others = (cell.rjust(width) for cell, width in zip(cells, _COLUMNS, strict=True))
-    return " ".join([first.strip().ljust(_COLUMNS[0]), *others]).rstrip()
+def _row(summary: Summary) -> tuple[str, ...]:
+    found = summary.as_json()
+    live, whole = found["live"], found["whole"]
+    return (
+        summary.language,
+        str(found["clips"]),
+        f"{summary.seconds:.1f}",
+        f"{_percent(live)} / {_percent(whole)} %",
+        str(len(live["loops"]) + len(whole["loops"])),
+        f"{live['cpu_s_per_audio_s']:.2f} / {whole['cpu_s_per_audio_s']:.2f}",
+        _delays(summary.commit_latency_s),
+        _seconds(summary.first_display_s.p50),
+    )
 
 
 def _percent(figures: dict[str, Any]) -> str:

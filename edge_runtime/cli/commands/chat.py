@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from ...device.process_memory import PeakSampler
 from ...errors import OptionInvalid
 from ...runtime.report import RuntimeFigures, reply_report
-from ...values.display_text import one_line, text_columns
 from ...values.records import FinishReason, GenerationKeywords, Reply
 from ..options.model_options import (
     add_model_options,
@@ -28,6 +27,7 @@ from ..screen.answering import describe_cost, note_base_model, show_answer
 from ..screen.exit_status import CANCELLED, GOOD
 from ..screen.interrupts import Interrupts
 from ..screen.memory_gauge import memory_line
+from ..screen.table import Column, table_lines
 from ..screen.terminal import Screen
 
 if TYPE_CHECKING:
@@ -36,8 +36,13 @@ if TYPE_CHECKING:
     from ...runtime.runtime import Runtime
 
 _LATEST = "latest"
-_COLUMNS = 80
-_TITLE_COLUMNS = 25
+_COLUMNS = (
+    Column("ID", least=4, right=True),
+    Column("LAST USED", least=16),
+    Column("TURNS", right=True),
+    Column("TITLE"),
+    Column("MODEL"),
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -81,8 +86,7 @@ def _require_sense(args: argparse.Namespace) -> None:
         raise OptionInvalid(
             "--no-history excludes --resume, --list and --delete", hint="leave it out", option="no-history"
         )
-    is_once = args.prompt is not None or sys.stdin is None or not sys.stdin.isatty()
-    if args.json and not (args.list or is_once):
+    if args.json and not (args.list or _is_once(args)):
         raise OptionInvalid(
             "--json goes with --list, or with one prompt",
             hint='edge-runtime chat --json "Why is the sky blue?"',
@@ -90,12 +94,17 @@ def _require_sense(args: argparse.Namespace) -> None:
         )
 
 
+def _is_once(args: argparse.Namespace) -> bool:
+    """Whether one prompt is answered: it was given, or comes through a pipe."""
+    return args.prompt is not None or sys.stdin is None or not sys.stdin.isatty()
+
+
 # --- a conversation --------------------------------------------------------------------
 
 
 def _converse(args: argparse.Namespace) -> int:
     keywords = generation_keywords(args)
-    is_once = args.prompt is not None or sys.stdin is None or not sys.stdin.isatty()
+    is_once = _is_once(args)
     prompt = read_prompt(args.prompt) if is_once else ""
     screen = Screen()
     with ExitStack() as stack:
@@ -135,7 +144,7 @@ def _make_conversation(
         history=history,
         options=options,
         # Scripts ask once and never come back: their states would push out the others.
-        keep_state=args.prompt is None and sys.stdin is not None and sys.stdin.isatty(),
+        keep_state=not _is_once(args),
     )
 
 
@@ -229,18 +238,13 @@ def _list(*, as_json: bool) -> int:
     elif not conversations:
         print("no conversation is kept yet", file=sys.stderr)
     else:
-        print(f"{'ID':>4}  {'LAST USED':16}  {'TURNS':>5}  {'TITLE':{_TITLE_COLUMNS}}  MODEL")
-    for conversation in () if as_json else conversations:
-        print(_row(conversation))
+        print("\n".join(table_lines(_COLUMNS, map(_row, conversations))))
     return GOOD
 
 
-def _row(of: ConversationSummary) -> str:
+def _row(of: ConversationSummary) -> tuple[str, ...]:
     when = datetime.fromisoformat(of.updated_at).astimezone().strftime("%Y-%m-%d %H:%M")
-    title = one_line(of.title, _TITLE_COLUMNS)
-    padding = " " * (_TITLE_COLUMNS - text_columns(title))
-    start = f"{of.id:>4}  {when}  {of.exchanges:>5}  {title}{padding}  "
-    return start + one_line(Path(of.model).name, _COLUMNS - text_columns(start))
+    return str(of.id), when, str(of.exchanges), of.title, Path(of.model).name
 
 
 def _delete(wanted: str) -> int:

@@ -7,17 +7,22 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ...values.display_text import one_line, text_columns
+from ...values.display_text import one_line
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
+from ..screen.sentences import page_columns
+from ..screen.table import Column, table_lines
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.diff import Difference, MetadataChange, TensorChange
 
 DIFFERENT = 1  # as diff(1) has it
 
-_COLUMNS = 80
-_NAME_COLUMNS, _TYPE_COLUMNS = 31, 13
+_COLUMNS = (
+    Column("TENSOR", least=30),
+    Column("TYPE", least=12, gap=1),
+    *(Column(heading, least=8, right=True, gap=1) for heading in ("MAX ABS", "RMS", "REL RMS", "COSINE")),
+)
 _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
@@ -42,37 +47,36 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def difference_lines(difference: Difference) -> Iterator[str]:
-    """No line is longer than 80 columns; control characters are gone."""
+    """Metadata first, then tensors; control characters are gone."""
     for change in difference.metadata:
         yield from _metadata_lines(change)
     if difference.metadata and difference.tensors:
         yield ""
     if difference.tensors:
-        yield _row("TENSOR", "TYPE", "MAX ABS", "RMS", "REL RMS", "COSINE")
-        yield from map(_tensor_line, difference.tensors)
+        yield from table_lines(_COLUMNS, map(_tensor_row, difference.tensors))
         yield ""
     total = difference.equal_tensors + len(difference.tensors)
     yield f"differ: {len(difference.metadata)} metadata keys, {len(difference.tensors)} of {total} tensors"
 
 
 def _metadata_lines(change: MetadataChange) -> Iterator[str]:
-    sign = _SIGNS[change.kind]
+    sign, columns = _SIGNS[change.kind], page_columns()
     if change.before is None or change.after is None:
-        yield one_line(f"{sign} {change.key}: {change.before or change.after or ''}", _COLUMNS)
+        yield one_line(f"{sign} {change.key}: {change.before or change.after or ''}", columns)
         return
-    yield one_line(f"{sign} {change.key}", _COLUMNS)
-    yield "    " + one_line(change.before, _COLUMNS - 4)
-    yield " -> " + one_line(change.after, _COLUMNS - 4)
+    yield one_line(f"{sign} {change.key}", columns)
+    yield "    " + one_line(change.before, columns - 4)
+    yield " -> " + one_line(change.after, columns - 4)
 
 
-def _tensor_line(change: TensorChange) -> str:
+def _tensor_row(change: TensorChange) -> tuple[str, ...]:
     error = change.error
     if error is None:
         what = {"added": f"only in B: {change.after}", "removed": f"only in A: {change.before}"}
         words = what.get(change.kind) or change.note or f"{change.before} -> {change.after}"
-        return _name(change.name) + one_line(words, _COLUMNS - _NAME_COLUMNS)
+        return change.name, words
     types = dict.fromkeys(text.split(" ", 1)[0] for text in (change.before, change.after))
-    return _row(
+    return (
         change.name,
         ">".join(types),
         f"{error.max_abs:.3g}",
@@ -80,12 +84,3 @@ def _tensor_line(change: TensorChange) -> str:
         f"{error.relative_rms:.2%}" if not error.not_finite else "NaN",
         f"{error.cosine:.5f}",
     )
-
-
-def _row(name: str, types: str, max_abs: str, rms: str, relative: str, cosine: str) -> str:
-    return f"{_name(name)}{types:<{_TYPE_COLUMNS}}{max_abs:>9}{rms:>9}{relative:>9}{cosine:>9}"
-
-
-def _name(name: str) -> str:
-    shown = one_line(name, _NAME_COLUMNS - 1)
-    return shown + " " * (_NAME_COLUMNS - text_columns(shown))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,10 +20,15 @@ from ...bench.doctor import (
     switched_on,
 )
 from ...device.device import Device, DeviceMemory
+from ...values.display_text import padded
 from ...values.units import format_bytes
+from ..screen.errors import problem_text
 from ..screen.exit_status import AUDIO, ENGINE, GOOD, MEMORY, MODEL
+from ..screen.sentences import PIPE_COLUMNS, wrapped
+from ..screen.table import Column, table_lines
 
-_WIDTH, _INDENT = 80, 12
+_WIDTH, _INDENT = PIPE_COLUMNS, 12
+_MODELS = (Column(least=30), Column(least=9, right=True, gap=1))
 _STATUS_OF = {Part.ENGINE: ENGINE, Part.MEMORY: MEMORY, Part.MODEL: MODEL, Part.AUDIO: AUDIO}
 
 
@@ -70,7 +74,7 @@ def _plain(value: object) -> object:
 
 
 def report_lines(findings: Findings, problems: Sequence[Problem]) -> list[str]:
-    """The whole report, no line longer than 80 characters."""
+    """The whole report."""
     device = findings.device
     title = f"edge-runtime {findings.version}, Python {findings.python_version}"
     parts = {
@@ -91,19 +95,12 @@ def report_lines(findings: Findings, problems: Sequence[Problem]) -> list[str]:
 
 
 def _section(name: str, texts: Sequence[str]) -> list[str]:
-    wrapped = [line for text in texts for line in _wrap(text, _INDENT + 2 * (text is not texts[0]))]
-    return [f"{name:<{_INDENT}}{wrapped[0].strip()}", *wrapped[1:]]
-
-
-def _wrap(text: str, indent: int, first: str | None = None) -> list[str]:
-    blank = " " * indent
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=blank if first is None else first,
-        subsequent_indent=blank,
-        break_on_hyphens=False,
-    )
+    margin, deeper = " " * _INDENT, " " * (_INDENT + 2)
+    first, *others = texts
+    return [
+        *wrapped(first, first=padded(name, _INDENT), indent=margin),
+        *(line for text in others for line in wrapped(text, first=deeper, indent=deeper)),
+    ]
 
 
 def _processor_lines(device: Device) -> Iterator[str]:
@@ -147,8 +144,9 @@ def _engine_lines(engine: EngineFinding) -> Iterator[str]:
 def _store_lines(store: StoreFinding) -> Iterator[str]:
     free = "" if store.free_bytes is None else f", {format_bytes(store.free_bytes)} free"
     yield f"{_short(store.folder)}{free}"
-    for model in store.models:
-        yield f"{model.name:<30} {format_bytes(model.size_bytes):>9}"
+    rows = [(model.name, format_bytes(model.size_bytes)) for model in store.models]
+    for line in table_lines(_MODELS, rows, width=_WIDTH - _INDENT - 2):
+        yield line.replace(" ", "\N{NO-BREAK SPACE}")
     if not store.models:
         yield "no models"
 
@@ -163,7 +161,7 @@ def _audio_lines(audio: AudioFinding) -> Iterator[str]:
 
 def _problem_lines(problem: Problem) -> list[str]:
     word = "problem" if problem.blocks else "warning"
-    return [*_wrap(problem.text, 4, f"{word}: "), *_wrap(problem.hint, 8, "  hint: ")]
+    return problem_text(word, problem.text, problem.hint, _WIDTH).splitlines()
 
 
 def _verdict(problems: Sequence[Problem]) -> str:

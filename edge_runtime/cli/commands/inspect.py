@@ -1,24 +1,33 @@
-"""`edge-runtime inspect`: what is in a GGUF file, in 80 columns or as JSON."""
+"""`edge-runtime inspect`: what is in a GGUF file."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import shlex
-import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from ...values.display_text import clean, one_line, text_columns
+from ...values.display_text import one_line, padded, text_columns
 from ...values.units import ByteUnits, format_bytes
 from ..screen.exit_status import GOOD
+from ..screen.sentences import page_columns, wrapped
+from ..screen.table import Column, table_lines
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.inspect import ClassSize, Inspection, TypeSize
 
     from ...gguf.types import TensorInfo
 
-_COLUMNS = 80
+_CLASSES = (
+    Column("CLASS", least=10),
+    Column("TYPE", least=9, gap=1),
+    Column("TENSORS", least=8, right=True, gap=1),
+    Column("WEIGHTS", least=17, right=True, gap=1),
+    Column("SIZE", least=11, right=True, gap=1),
+    Column("BITS/WEIGHT", least=13, right=True, gap=1),
+)
+_TENSORS = (Column("TENSOR"), Column("TYPE"), Column("SIZE", right=True), Column("SHAPE"))
 _KEY_COLUMNS = 40  # a longer key makes its value start later
 _HOLDS_TOGETHER = "\N{NO-BREAK SPACE}"
 _MODEL_COLUMNS = 66  # a command that is longer is not cut off: it would be another one
@@ -49,7 +58,7 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def inspection_lines(inspection: Inspection, model: str, *, with_tensors: bool) -> Iterator[str]:
-    """No line is longer than 80 columns; control characters are gone."""
+    """Everything, the most important first; control characters are gone."""
     yield from _about(inspection)
     yield ""
     yield from class_table(inspection)
@@ -63,32 +72,34 @@ def inspection_lines(inspection: Inspection, model: str, *, with_tensors: bool) 
         yield _pair(key, value_text(value))
     if with_tensors:
         yield ""
-        yield _tensor_row("TENSOR", "TYPE", "SIZE", "SHAPE")
-        yield from (_tensor_line(tensor) for tensor in inspection.tensors)
+        yield from table_lines(_TENSORS, map(_tensor_row, inspection.tensors))
 
 
 def _about(inspection: Inspection) -> Iterator[str]:
     header, facts = inspection.header, inspection.facts
     parts = f" in {len(header.paths)} files" if len(header.paths) > 1 else ""
     size = f"{format_bytes(header.file_size_bytes)}{parts}, GGUF {header.version}"
-    yield f"{one_line(header.path.name, _COLUMNS - len(size) - 2)}: {size}"
+    yield f"{one_line(header.path.name, page_columns() - len(size) - 2)}: {size}"
     name = f"{facts['name']}: " if "name" in facts else ""
-    yield one_line(f"{name}{facts['architecture']}, {_count(inspection.elements)} weights", _COLUMNS)
+    yield one_line(f"{name}{facts['architecture']}, {_count(inspection.elements)} weights", page_columns())
     rest = [
         f"{name.replace('_', ' ')} {one_line(str(fact), 40)}".replace(" ", _HOLDS_TOGETHER)
         for name, fact in facts.items()
         if name not in _SHOWN_APART
     ]
-    yield from (line.replace(_HOLDS_TOGETHER, " ") for line in _wrapped(", ".join(rest)))
+    yield from wrapped(", ".join(rest))
 
 
 def _count(elements: int) -> str:
     return f"{elements:,}" if elements < 1_000_000 else f"{elements / 1e6:,.1f} million"
 
 
-def class_table(inspection: Inspection) -> Iterator[str]:
+def class_table(inspection: Inspection) -> list[str]:
+    return table_lines(_CLASSES, _class_rows(inspection))
+
+
+def _class_rows(inspection: Inspection) -> Iterator[tuple[str, ...]]:
     units = inspection.byte_units
-    yield _row("CLASS", "TYPE", "TENSORS", "WEIGHTS", "SIZE", "BITS/WEIGHT")
     for size in inspection.classes:
         is_mixed = len(size.types) > 1
         yield _size_row(size.kind.value, "mixed" if is_mixed else size.types[0].type.name, size, units)
@@ -96,48 +107,34 @@ def class_table(inspection: Inspection) -> Iterator[str]:
             yield _size_row("", part.type.name, part, units)
     total = f"{inspection.bits_per_weight:.2f}"
     weights, size_text = f"{inspection.elements:,}", format_bytes(inspection.tensor_bytes, units)
-    yield _row("all", "", str(len(inspection.tensors)), weights, size_text, total)
+    yield "all", "", str(len(inspection.tensors)), weights, size_text, total
 
 
-def _size_row(kind: str, type_name: str, size: ClassSize | TypeSize, units: ByteUnits) -> str:
+def _size_row(kind: str, type_name: str, size: ClassSize | TypeSize, units: ByteUnits) -> tuple[str, ...]:
     weights, bits = f"{size.elements:,}", f"{size.bits_per_weight:.2f}"
-    return _row(kind, type_name, str(size.tensors), weights, format_bytes(size.size_bytes, units), bits)
-
-
-def _row(kind: str, type_name: str, tensors: str, weights: str, size: str, bits: str) -> str:
-    return f"{kind:<11}{type_name:<10}{tensors:>8}{weights:>18}{size:>12}{bits:>14}"
+    return kind, type_name, str(size.tensors), weights, format_bytes(size.size_bytes, units), bits
 
 
 def memory_lines(inspection: Inspection, model: str) -> Iterator[str]:
     plan = inspection.plan
     if plan is None:
-        yield from _wrapped(f"No memory plan: {clean(inspection.problem)}")
+        yield from wrapped(f"No memory plan: {inspection.problem}")
         return
     estimate = "" if plan.certain else ", estimated"
-    yield from _wrapped(
+    yield from wrapped(
         f"Memory: {plan.size_text(plan.total_bytes)} with {plan.context_tokens} tokens of context"
         f"{estimate}; {plan.size_text(plan.minimum_bytes)} is the least that works."
     )
-    command = one_line(f"edge-runtime plan {shlex.quote(model)}", _COLUMNS)
+    command = one_line(f"edge-runtime plan {shlex.quote(model)}", _MODEL_COLUMNS)
     yield f"Part by part: {command if len(command) < _MODEL_COLUMNS else 'edge-runtime plan FILE'}"
 
 
 def _pair(key: str, value: str) -> str:
-    shown = one_line(key, _COLUMNS - 20)
-    shown += " " * max(_KEY_COLUMNS - text_columns(shown), 1)
-    return shown + one_line(value, _COLUMNS - text_columns(shown))
+    columns = page_columns()
+    shown = padded(one_line(key, columns - 20) + " ", _KEY_COLUMNS)
+    return shown + one_line(value, columns - text_columns(shown))
 
 
-def _tensor_line(tensor: TensorInfo) -> str:
+def _tensor_row(tensor: TensorInfo) -> tuple[str, ...]:
     shape = " x ".join(map(str, tensor.shape))
-    return _tensor_row(tensor.name, tensor.type.name, format_bytes(tensor.size_bytes), shape)
-
-
-def _tensor_row(name: str, type_name: str, size: str, shape: str) -> str:
-    shown = one_line(name, 40)
-    shown += " " * (41 - text_columns(shown))
-    return f"{shown}{type_name:<8}{size:>9}  {shape}"[:_COLUMNS].rstrip()
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(clean(text), _COLUMNS, subsequent_indent="  ", break_on_hyphens=False)
+    return tensor.name, tensor.type.name, format_bytes(tensor.size_bytes), shape

@@ -22,11 +22,19 @@ from ...catalog.inventory import ModelEntry, Verdict, Verified, models, remove_s
 from ...catalog.store import CONVERTED, FileRecord, is_unchanged, read_record
 from ...device.folders import store_folder
 from ...errors import ModelNotFound, OptionInvalid
+from ...values.display_text import shortened, text_columns
 from ...values.units import format_bytes
 from ..screen.exit_status import GOOD, MODEL
 from ..screen.progress_bar import ConsoleProgress
+from ..screen.table import Column, table_lines
 
-_COLUMNS = 80
+_COLUMNS = (
+    Column("NAME"),
+    Column("SIZE", least=8, right=True),
+    Column("LICENCE", least=10),
+    Column("STATE", least=11),
+    Column("GOOD FOR"),
+)
 _NAME_COLUMNS = 24  # a longer name gets a line of its own
 
 
@@ -79,20 +87,15 @@ def _list(args: argparse.Namespace) -> int:
 
 
 def format_table(entries: tuple[ModelEntry, ...]) -> str:
-    """The list, in 80 columns."""
-    rows = [("NAME", "SIZE", "LICENCE", "STATE", "GOOD FOR")]
-    rows += [
-        (e.name, _size(e), e.licence, e.state.value + "*" * (not e.has_hash), e.good_for) for e in entries
-    ]
-    width = max(len(row[0]) for row in rows if len(row[0]) <= _NAME_COLUMNS)
-    return "\n".join(_row(row, width) for row in rows)
-
-
-def _row(row: tuple[str, str, str, str, str], width: int) -> str:
-    name, size, licence, state, good_for = row
-    own_line, name = ("", name) if len(name) <= width else (f"{name}\n", "")
-    line = f"{name:{width}}  {size:>8}  {licence:10.10}  {state:11}  "
-    return own_line + (line + good_for[: _COLUMNS - len(line)]).rstrip()
+    """The list. A name too long for its column has a line of its own."""
+    rows: list[tuple[str, ...]] = []
+    for entry in entries:
+        name, state = entry.name, entry.state.value + "*" * (not entry.has_hash)
+        if text_columns(name) > _NAME_COLUMNS:
+            rows.append((name,))
+            name = ""
+        rows.append((name, _size(entry), shortened(entry.licence, 10), state, entry.good_for))
+    return "\n".join(table_lines(_COLUMNS, rows))
 
 
 def _size(entry: ModelEntry) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +16,6 @@ from ..screen.exit_status import GOOD
 if TYPE_CHECKING:
     from ...bench.plan_check import Measured
     from ...memory import Budget, MemoryPart, MemoryPlan, PlanOptions
-
-_COLUMNS = 80
-_NAME_COLUMNS, _SIZE_COLUMNS, _HELD_COLUMNS = 30, 9, 10
 
 
 def add_parser(commands: Any) -> None:
@@ -183,7 +178,7 @@ def _speech_parts(model: str | None) -> tuple[MemoryPart, ...]:
 
 
 def _show(plan: MemoryPlan, budget: Budget, measured: Measured | None = None, *, as_json: bool) -> None:
-    from ..screen.plan_measured import measured_lines
+    from ..screen.plan_report import measured_lines, plan_lines
 
     if as_json:
         found = {"measured": measured.as_json()} if measured else {}
@@ -192,48 +187,3 @@ def _show(plan: MemoryPlan, budget: Budget, measured: Measured | None = None, *,
     print("\n".join(plan_lines(plan, budget)))
     if measured:
         print("\n" + "\n".join(measured_lines(measured, plan.byte_units)))
-
-
-def plan_lines(plan: MemoryPlan, budget: Budget) -> list[str]:
-    """A table and a few sentences, no line longer than 80 characters."""
-    return [*_table(plan), "", *_verdict(plan, budget), "", *_sentences(plan)]
-
-
-def _table(plan: MemoryPlan) -> Iterator[str]:
-    yield f"{plan.choices.file or 'model'}, {plan.choices.context_tokens} tokens of context"[:_COLUMNS]
-    yield _row("PART", "SIZE", "HELD", "")
-    yield from (_part_row(plan, part) for part in plan.parts)
-    detail = f"{plan.size_text(plan.anonymous_bytes)} anonymous, {plan.size_text(plan.file_bytes)} of files"
-    yield _row("total in memory", plan.size_text(plan.total_bytes), "", detail)
-
-
-def _part_row(plan: MemoryPlan, part: MemoryPart) -> str:
-    return _row(part.name, plan.size_text(part.size_bytes), part.held.value, part.detail)
-
-
-def _row(name: str, size: str, held: str, detail: str) -> str:
-    line = f"{name:<{_NAME_COLUMNS}}{size:>{_SIZE_COLUMNS}}  "
-    line += f"{held:<{_HELD_COLUMNS}} {detail}" if held else detail
-    return line.rstrip()[:_COLUMNS]
-
-
-def _verdict(plan: MemoryPlan, budget: Budget) -> Iterator[str]:
-    if plan.budget_bytes is None:
-        yield from _wrapped(f"No budget: {budget.reason}.")
-        return
-    word = "Fits" if plan.fits else "Does not fit"
-    yield from _wrapped(f"{word} the budget of {plan.size_text(plan.budget_bytes)} ({budget.reason}).")
-    yield from _wrapped(
-        f"The least that works is {plan.size_text(plan.minimum_bytes)}; "
-        f"{plan.size_text(plan.comfortable_bytes)} works without streaming weights, "
-        f"{plan.size_text(plan.full_speed_bytes)} at full speed."
-    )
-
-
-def _sentences(plan: MemoryPlan) -> Iterator[str]:
-    for sentence in plan.explanation:
-        yield from _wrapped(sentence)
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, _COLUMNS, subsequent_indent="  ", break_on_hyphens=False)

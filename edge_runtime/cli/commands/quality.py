@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...bench.pictures.short_names import short_names
-from ...values.display_text import text_columns
 from ...values.units import format_bytes
 from ..options.reading_options import add_reading_options, read_text, reading_numbers
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
+from ..screen.table import Column, table_lines
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.quality import ModelQuality, Quality
@@ -24,6 +24,15 @@ _ABOUT = (
     "hold the same token for the likeliest. The text is cut into chunks; the second half of each is scored."
 )
 _NAME_COLUMNS = 28
+_COLUMNS = (
+    Column("FILE", least=_NAME_COLUMNS),
+    Column("SIZE", least=9, right=True, gap=0),
+    Column("BITS", least=5, right=True, gap=1),
+    Column("PERPLEXITY", least=10, right=True, gap=1),
+    Column("KL MEAN", least=8, right=True, gap=1),
+    Column("KL 99 %", least=8, right=True, gap=1),
+    Column("TOP-1", least=7, right=True, gap=1),
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -65,12 +74,10 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def quality_lines(quality: Quality) -> Iterator[str]:
-    """No line is longer than 80 columns; control characters are gone."""
+    """The reference first; control characters are gone."""
     names = short_names([quality.reference.path, *(model.path for model in quality.models)], _NAME_COLUMNS)
-    yield _row("FILE", "SIZE", "BITS", "PERPLEXITY", "KL MEAN", "KL 99 %", "TOP-1")
-    yield _model_row(names[0], quality.reference)
-    for name, model in zip(names[1:], quality.models, strict=True):
-        yield _model_row(name, model)
+    models = (quality.reference, *quality.models)
+    yield from table_lines(_COLUMNS, map(_model_row, names, models))
     yield (
         f"{quality.chunks} chunk{'s' * (quality.chunks > 1)} of {quality.context_tokens} tokens; "
         f"{quality.scored_tokens:,} scored, the second half of each."
@@ -79,19 +86,14 @@ def quality_lines(quality: Quality) -> Iterator[str]:
     yield f"The first is the reference, +- {error} in perplexity. KL is in nats a token."
 
 
-def _model_row(name: str, model: ModelQuality) -> str:
+def _model_row(name: str, model: ModelQuality) -> tuple[str, ...]:
     found = model.divergence
     bits, size = f"{model.bits_per_weight:.2f}", format_bytes(model.size_bytes)
     perplexity = _perplexity(model.perplexity.value)
     if found is None:
-        return _row(name, size, bits, perplexity, "", "", "")
+        return name, size, bits, perplexity, "", "", ""
     mean, high = _divergence(found.mean.value), _divergence(found.percentile_99)
-    return _row(name, size, bits, perplexity, mean, high, f"{100 * found.top1_agreement:.1f} %")
-
-
-def _row(name: str, size: str, bits: str, perplexity: str, mean: str, high: str, agreement: str) -> str:
-    shown = name + " " * (_NAME_COLUMNS - text_columns(name))
-    return f"{shown}{size:>9}{bits:>6}{perplexity:>11}{mean:>9}{high:>9}{agreement:>8}".rstrip()
+    return name, size, bits, perplexity, mean, high, f"{100 * found.top1_agreement:.1f} %"
 
 
 def _perplexity(number: float) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +12,15 @@ from ...values.checks import parse_count
 from ...values.display_text import clean
 from ...values.units import byte_units_of, format_bytes, parse_bytes
 from ..screen.exit_status import GOOD
+from ..screen.plan_report import plan_lines
 from ..screen.progress_bar import ConsoleProgress
+from ..screen.sentences import wrapped
+from ..screen.table import Column, table_lines
 from .inspect import class_table, memory_lines
-from .plan import plan_lines
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.quantize import Quantized, QuantizeOptions
 
-_COLUMNS = 80
 _ABOUT = (
     "Write a GGUF file's weights in other types, with llama.cpp's own quantizer. --type says what the whole "
     "file becomes; --recipe chooses for each class of weights so that the model fits the memory it will run "
@@ -52,7 +52,7 @@ def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "quantize",
         help="a GGUF file in smaller types",
-        description=textwrap.fill(_ABOUT, _COLUMNS),
+        description="\n".join(wrapped(_ABOUT, indent="")),
         formatter_class=_HelpWithRecipes,
         epilog=_RECIPES,
     )
@@ -121,18 +121,23 @@ def quantized_lines(made: Quantized) -> Iterator[str]:
 
 def _tried(made: Quantized) -> Iterator[str]:
     units = made.inspection.byte_units
-    headings = {name: name.upper() for name in _CLASSES}
-    yield f"{str(made.recipe)[:13]:<14}{_row(headings)}{'AT FULL SPEED':>16}"
-    for one in made.tried:
-        verdict = "taken" if one is made.tried[-1] else "too large"
-        yield f"{verdict:<14}{_row(one.types)}{format_bytes(one.full_speed_bytes, units):>16}"
+    columns = (
+        Column(str(made.recipe), least=12),
+        *(Column(name.upper(), least=max(len(name), 6)) for name in _CLASSES),
+        Column("AT FULL SPEED", least=16, right=True),
+    )
+    rows = [
+        (
+            "taken" if one is made.tried[-1] else "too large",
+            *(one.types[name] for name in _CLASSES),
+            format_bytes(one.full_speed_bytes, units),
+        )
+        for one in made.tried
+    ]
+    yield from table_lines(columns, rows)
     yield f"Why: {made.tried[-1].reason}."
     if made.kept:
         yield f"{made.kept} tensors keep the smaller type they have: growing gives nothing back."
-
-
-def _row(types: Mapping[str, str]) -> str:
-    return "".join(f"{types[name]:<{max(len(name), 6) + 2}}" for name in _CLASSES)
 
 
 def _sizes(made: Quantized) -> Iterator[str]:

@@ -13,6 +13,7 @@ from ...values.units import format_bytes
 from ..options.model_options import number_option
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
+from ..screen.table import Column, table_lines
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.slice import Sliced
@@ -21,6 +22,8 @@ _ABOUT = (
     "Cut a smaller model out of a MatFormer model, Gemma 3n: fewer layers, narrower feed-forwards. Weights "
     "keep their type and every bit. What llama.cpp could not load afterwards is refused."
 )
+
+_COLUMNS = (Column(least=12), Column("BEFORE", least=13, right=True), Column("AFTER", least=13, right=True))
 
 
 def add_parser(commands: Any) -> None:
@@ -54,15 +57,13 @@ def sliced_lines(sliced: Sliced) -> Iterator[str]:
     """A table, notes, and a last line about the file."""
     before, after = sliced.before, sliced.after
     rows = (
-        ("", "BEFORE", "AFTER"),
         ("layers", f"{before.layers}", f"{after.layers}"),
         ("feed-forward", f"{before.feed_forward:,}", f"{after.feed_forward:,}"),
         ("tensors", f"{before.tensors:,}", f"{after.tensors:,}"),
         ("parameters", f"{before.parameters:,}", f"{after.parameters:,}"),
         ("size", format_bytes(before.size_bytes), format_bytes(after.size_bytes)),
     )
-    for name, *columns in rows:
-        yield f"{name:12}  {columns[0]:>13}  {columns[1]:>13}"
+    yield from table_lines(_COLUMNS, rows)
     for note in sliced.notes:
         yield f"note: {note}"
     yield clean(f"{sliced.path}: {after.size_bytes:,} bytes, out of {sliced.source.name}")

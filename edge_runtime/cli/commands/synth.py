@@ -11,6 +11,7 @@ from ...values.units import format_bytes
 from ..options.model_options import number_option
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
+from ..screen.table import Column, table_lines
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.synth import Written
@@ -28,6 +29,13 @@ _CLASSES = {
     "other": ("Q8_0", "gates and projections of per-layer embeddings"),
     "untouched": ("F32", "what llama-quantize leaves alone: AltUp, LAuReL"),
 }
+
+_COLUMNS = (
+    Column("CLASS", least=10),
+    Column("TYPE", least=7),
+    Column("TENSORS", right=True),
+    Column("SIZE", least=9, right=True),
+)
 
 
 def add_parser(commands: Any) -> None:
@@ -69,11 +77,10 @@ def _run(args: argparse.Namespace) -> int:
 
 def format_written(written: Written) -> str:
     """The table of classes, and a last line about the whole file."""
-    rows = [("CLASS", "TYPE", "TENSORS", "SIZE")]
-    rows += [
+    rows = [
         (row.kind.value, row.type.name, f"{row.tensors}", format_bytes(row.size_bytes))
         for row in written.classes
     ]
-    lines = [f"{kind:10}  {name:7}  {tensors:>7}  {size:>9}" for kind, name, tensors, size in rows]
+    lines = table_lines(_COLUMNS, rows)
     about = f"{written.parameters / 1e6:,.0f} million random numbers, {written.size_bytes:,} bytes"
     return "\n".join([*lines, f"{written.path}: {about}"])

@@ -15,6 +15,7 @@ from ...values.display_text import clean, one_line
 from ...values.records import FinishReason
 from ...values.units import ByteUnits, format_bytes
 from .answering import describe_cost, show_answer
+from .errors import error_text
 from .interrupts import Interrupts
 from .line_input import LineDropped
 from .memory_gauge import memory_line, memory_report
@@ -112,7 +113,7 @@ class ChatSession:
         except EngineClosed:
             raise
         except EdgeRuntimeError as error:
-            self._screen.note(f"error: {error}" + (f"\n  hint: {error.hint}" if error.hint else ""))
+            self._screen.note(error_text(error))
 
     def _command(self, name: str) -> Callable[[str], None]:
         known = self._commands.get(name)

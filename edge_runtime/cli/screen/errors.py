@@ -1,4 +1,4 @@
-"""Errors as a person sees them on the terminal."""
+"""Errors and problems as a person sees them: what is wrong, and a hint."""
 
 from __future__ import annotations
 
@@ -6,21 +6,35 @@ import sys
 
 from ...errors import EdgeRuntimeError
 from ...values.display_text import clean
-
-# Keyword of the library -> option, where they differ by more than dashes.
-_OPTIONS = {"context_tokens": "context", "micro_batch_tokens": "micro-batch", "kv_type": "kv"}
+from .option_words import OPTION_OF, option_words
+from .sentences import wrapped
+from .terminal import terminal_columns
 
 
 def print_error(error: EdgeRuntimeError) -> None:
-    """On stderr, without the control characters that a model's own words may carry."""
-    print(clean(f"error: {_with_option(error)}"), file=sys.stderr)
-    if error.hint:
-        print(clean(f"  hint: {error.hint}"), file=sys.stderr)
+    """On stderr, wrapped where that is a terminal."""
+    print(error_text(error, terminal_columns() if sys.stderr.isatty() else None), file=sys.stderr)
 
 
-def _with_option(error: EdgeRuntimeError) -> str:
-    """The message; where it begins with the library's keyword, with the option that stands for it."""
-    keyword, text = str(error.facts.get("option", "")), str(error)
-    if not keyword or not text.startswith(f"{keyword}: "):
-        return text
-    return f"--{_OPTIONS.get(keyword, keyword.replace('_', '-'))}{text.removeprefix(keyword)}"
+def error_text(error: EdgeRuntimeError, columns: int | None = None) -> str:
+    """In the words of the command line: --budget where the library says budget=."""
+    text, keyword = str(error), str(error.facts.get("option", ""))
+    if keyword not in OPTION_OF and text.startswith(f"{keyword}: "):  # an option of the command line alone
+        text = f"--{keyword.replace('_', '-')}{text.removeprefix(keyword)}"
+    return problem_text("error", option_words(text), option_words(error.hint), columns)
+
+
+def problem_text(word: str, text: str, hint: str, columns: int | None = None) -> str:
+    """`word: text`, and the hint on a line of its own. columns: wrapped to so many, else not at all.
+
+    Without the control characters that a model's own words may carry.
+    """
+    parts = [(f"{word}: ", text)] + [("  hint: ", hint)] * bool(hint)
+    if columns is None:
+        return "\n".join(clean(start + words) for start, words in parts)
+    indents = ("    ", "        ")
+    return "\n".join(
+        line
+        for (start, words), indent in zip(parts, indents, strict=False)
+        for line in wrapped(words, first=start, indent=indent, columns=columns)
+    )

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ...values.units import ByteUnits, format_alike, format_bytes
+from .sentences import PIPE_COLUMNS
+from .table import Column, table_lines
 
 if TYPE_CHECKING:
-    from ...memory import MemoryPlan
     from ...runtime.runtime import Runtime
     from ...values.records import MemoryUsage, Reply
 
-_COLUMNS = 80
+_PARTS = (Column("PLANNED PART", least=29), Column("SIZE", least=10, right=True, gap=1), Column("HELD"))
 
 
 def memory_line(runtime: Runtime, reply: Reply | None) -> str:
@@ -26,7 +26,7 @@ def memory_line(runtime: Runtime, reply: Reply | None) -> str:
         optional.append(f"; read {format_bytes(reread_bytes, units, digits=2)}/token")
     line = f"[memory {_held(usage, units)}"
     for text in optional:
-        line += text if len(line) + len(text) < _COLUMNS else ""
+        line += text if len(line) + len(text) < PIPE_COLUMNS else ""
     return line + "]"
 
 
@@ -43,15 +43,7 @@ def _held(usage: MemoryUsage, units: ByteUnits) -> str:
 
 def memory_report(runtime: Runtime, reply: Reply | None) -> str:
     """The plan's parts and how each is held, and the line."""
-    return "\n".join([*_parts(runtime.plan), "", memory_line(runtime, reply)])
-
-
-def _parts(plan: MemoryPlan) -> Iterator[str]:
-    yield _row("PLANNED PART", "SIZE", "HELD")
-    for part in plan.parts:
-        yield _row(part.name, plan.size_text(part.size_bytes), part.held.value)
-    yield _row("in memory", plan.size_text(plan.total_bytes), "")
-
-
-def _row(name: str, size: str, held: str) -> str:
-    return f"{name:<30}{size:>10}  {held}".rstrip()
+    plan = runtime.plan
+    rows = [(part.name, plan.size_text(part.size_bytes), part.held.value) for part in plan.parts]
+    rows.append(("in memory", plan.size_text(plan.total_bytes), ""))
+    return "\n".join([*table_lines(_PARTS, rows), "", memory_line(runtime, reply)])
