@@ -13,12 +13,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .assistant.conversation import Conversation
+    from .assistant.history import History
     from .catalog.inventory import ModelEntry, models, remove
     from .catalog.pulling.pull import Pulled, pull
     from .errors import EdgeRuntimeError
     from .memory import MemoryPlan
     from .runtime.async_runtime import AsyncRuntime
     from .runtime.runtime import Runtime
+    from .runtime.stream import AsyncTextStream, TextStream
     from .speech.async_runtime import AsyncSpeechRuntime
     from .speech.audio import AudioDevice, Microphone, list_audio_devices
     from .speech.recognition.transcript import Transcript, TranscriptEvent
@@ -40,11 +43,14 @@ if TYPE_CHECKING:
 _HOME_OF = {
     "AsyncRuntime": "runtime.async_runtime",
     "AsyncSpeechRuntime": "speech.async_runtime",
+    "AsyncTextStream": "runtime.stream",
     "AudioDevice": "speech.audio",
     "ContextPolicy": "values.records",
+    "Conversation": "assistant.conversation",
     "EdgeRuntimeError": "errors",
     "FinishReason": "values.records",
     "GenerationOptions": "values.records",
+    "History": "assistant.history",
     "MemoryPlan": "memory",
     "MemoryUsage": "values.records",
     "Microphone": "speech.audio",
@@ -61,6 +67,7 @@ _HOME_OF = {
     "SamplingOptions": "values.records",
     "SpeechRuntime": "speech.runtime",
     "TextPiece": "values.records",
+    "TextStream": "runtime.stream",
     "TokenLogprob": "values.records",
     "Transcript": "speech.recognition.transcript",
     "TranscriptEvent": "speech.recognition.transcript",
@@ -71,11 +78,14 @@ _HOME_OF = {
 __all__ = [
     "AsyncRuntime",
     "AsyncSpeechRuntime",
+    "AsyncTextStream",
     "AudioDevice",
     "ContextPolicy",
+    "Conversation",
     "EdgeRuntimeError",
     "FinishReason",
     "GenerationOptions",
+    "History",
     "MemoryPlan",
     "MemoryUsage",
     "Message",
@@ -88,6 +98,7 @@ __all__ = [
     "SamplingOptions",
     "SpeechRuntime",
     "TextPiece",
+    "TextStream",
     "TokenLogprob",
     "Transcript",
     "TranscriptEvent",

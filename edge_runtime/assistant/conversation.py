@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from ..catalog.catalog import locate
 from ..errors import EdgeRuntimeError, HistoryUnavailable, OptionInvalid
 from ..values.records import FinishReason, GenerationKeywords, Message, Reply
 from .history import Exchange, History, SavedConversation
@@ -76,9 +77,22 @@ class Answer(Iterator[str]):
 
 
 class Conversation:
-    """With a history, every finished exchange is on the disk before send()'s answer ends.
+    """A conversation with a model: it remembers what was said, and may keep it on disk.
 
-    A history that fails later does not end the conversation: see take_notices().
+        with Runtime.open("smollm2-135m-instruct") as runtime, History() as history:
+            with Conversation(runtime, system_prompt="Be brief.", history=history) as talk:
+                for piece in talk.send("Why is the sky blue?"):  # streams
+                    print(piece, end="")
+                reply = talk.send("And at night?").result()  # whole
+
+            talk = Conversation.resume(runtime, history, talk.id)  # another day
+
+    With a history, every finished exchange is on the disk before send()'s answer ends. A
+    history that fails later does not end the conversation: see take_notices(). When the
+    context is full, the model no longer sees the oldest exchanges; all of them stay in
+    `exchanges` and in the history.
+
+    One thread at a time. Answers are read to their end before the next question is sent.
     """
 
     def __init__(
@@ -91,14 +105,18 @@ class Conversation:
         options: GenerationKeywords | None = None,
         keep_state: bool = True,
     ) -> None:
-        """model: under which name or path the history remembers it. options: for every answer.
+        """system_prompt: "" for none. history: where it is kept; default nowhere.
 
-        keep_state: whether the engine's state is saved beside the history.
+        model: the name or path under which the history remembers the model, so that it can be
+        opened again; default the runtime's. options: the keywords of Runtime.chat, for every
+        answer. keep_state: whether what the engine has evaluated is saved beside the history, so
+        that resuming does not evaluate it again.
         """
         self.totals = Totals()
         self.last_reply: Reply | None = None
         self.id: int | None = None  # in the history; None until the first exchange is saved
-        self._runtime, self._history, self._model = runtime, history, model
+        self._runtime, self._history = runtime, history
+        self._model = model or (_name_of(runtime) if history else "")
         self._options: GenerationKeywords = options or {}
         self._system_prompt = system_prompt
         self._keep_state = keep_state
@@ -111,12 +129,18 @@ class Conversation:
         cls,
         runtime: Runtime,
         history: History,
-        saved: SavedConversation,
+        saved: SavedConversation | int,
         *,
         options: GenerationKeywords | None = None,
         keep_state: bool = True,
     ) -> Conversation:
-        """Go on with a saved conversation, from the engine's saved state where there is one."""
+        """Go on with a saved conversation, from the engine's saved state where there is one.
+
+        saved: what History.load gave, or its id. Raises OptionInvalid for an id that is not
+        there, and HistoryUnavailable.
+        """
+        if isinstance(saved, int):
+            saved = history.load(saved)
         conversation = cls(
             runtime,
             model=saved.model,
@@ -156,7 +180,10 @@ class Conversation:
     # --- what a user can do ----------------------------------------------------------------
 
     def send(self, text: str) -> Answer:
-        """Raises OptionInvalid for empty text, and what Runtime.chat raises."""
+        """Ask; the answer's pieces come from iterating, the whole from its result().
+
+        Raises OptionInvalid for empty text, and what Runtime.chat raises.
+        """
         text = _clean_unicode(text)
         if not text.strip():
             raise OptionInvalid("the message is empty", hint="write something", option="message")
@@ -325,6 +352,15 @@ class Conversation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _name_of(runtime: Runtime) -> str:
+    """What opens the same model: its catalog name, else its path."""
+    try:
+        is_known = locate(runtime.model_name).path == runtime.model_path
+    except EdgeRuntimeError:
+        is_known = False
+    return runtime.model_name if is_known else str(runtime.model_path.absolute())
 
 
 def _clean_unicode(text: str) -> str:

@@ -11,6 +11,7 @@ fsync an exchange (0.3 to 1.1 ms in all on a 2-core Xeon with an SSD), next to s
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -103,10 +104,21 @@ def history_path() -> Path:
 
 
 class History:
-    """An open history. Belongs to the thread that opened it; several processes may have it open."""
+    """Conversations on disk. Belongs to the thread that opened it; several processes may have it open.
+
+        with History() as history:
+            for summary in history.conversations():  # the one used last comes first
+                print(summary.id, summary.title, summary.exchanges)
+            saved = history.load(summary.id)  # what was said; Conversation.resume goes on with it
+            history.delete(summary.id)  # the text and the saved state are overwritten or removed
+
+    A Conversation that is given a history writes each exchange by itself.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         """Opens the file, private to the user, and makes or migrates its tables.
+
+        path: of the SQLite file; default the user's own, which `edge-runtime chat` uses, too.
 
         Raises HistoryUnavailable: not a database, not ours to write, or written by
         a newer version of this program.
@@ -238,12 +250,22 @@ class History:
         return SavedConversation(conversation_id, model, system_prompt, exchanges)
 
     def delete(self, conversation_id: int) -> None:
-        """Raises OptionInvalid when there is none. Its state file is state_files' business."""
+        """Remove a conversation and its saved state. Raises OptionInvalid when there is none."""
         if self._write("DELETE FROM conversations WHERE id = ?", conversation_id) == 0:
             raise _unknown(conversation_id)
+        with contextlib.suppress(OSError):  # one that stays is cleared away with the next that is saved
+            self.state_path(conversation_id).unlink(missing_ok=True)
         self._read("PRAGMA wal_checkpoint(TRUNCATE)")  # the log still held what was deleted
 
     # --- saved states ------------------------------------------------------------------
+
+    @property
+    def state_folder(self) -> Path:
+        return self.path.parent / "states"
+
+    def state_path(self, conversation_id: int) -> Path:
+        """Where the engine's state of a conversation is kept, when there is one."""
+        return self.state_folder / f"{conversation_id}.state"
 
     def remember_state(self, record: StateRecord) -> None:
         values = (record.conversation_id, record.first_exchange, record.size_bytes, _now())

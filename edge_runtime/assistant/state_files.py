@@ -31,14 +31,6 @@ _LEAST_FREE_BYTES = 1 << 30  # a disk with less has better uses for it
 _PARTIAL_LIFETIME_S = 3600.0
 
 
-def state_folder(history: History) -> Path:
-    return history.path.parent / "states"
-
-
-def state_path(history: History, conversation_id: int) -> Path:
-    return state_folder(history) / f"{conversation_id}.state"
-
-
 def save_state(
     history: History, conversation_id: int, runtime: Runtime, messages: Sequence[Message], first_exchange: int
 ) -> bool:
@@ -48,7 +40,7 @@ def save_state(
     out. False, with nothing kept, when it would be too large or the disk too full.
     Raises HistoryUnavailable when the folder or the history cannot be written.
     """
-    path = state_path(history, conversation_id)
+    path = history.state_path(conversation_id)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if shutil.disk_usage(path.parent).free < _LEAST_FREE_BYTES:
@@ -71,14 +63,14 @@ def save_state(
 def restore_state(history: History, conversation_id: int, runtime: Runtime) -> StateRecord | None:
     """Bring a saved state into the engine; None when there is none that fits this model."""
     record = next((known for known in history.states() if known.conversation_id == conversation_id), None)
-    if record is None or not runtime.restore_state(state_path(history, conversation_id)):
+    if record is None or not runtime.restore_state(history.state_path(conversation_id)):
         return None
     return record
 
 
 def delete_state(history: History, conversation_id: int) -> None:
     with contextlib.suppress(OSError):
-        state_path(history, conversation_id).unlink(missing_ok=True)
+        history.state_path(conversation_id).unlink(missing_ok=True)
     history.forget_state(conversation_id)
 
 
@@ -91,8 +83,8 @@ def _make_room(history: History) -> None:
         if count > MOST_STATES or total_bytes > MOST_STATE_BYTES:
             delete_state(history, record.conversation_id)
         else:
-            kept.add(state_path(history, record.conversation_id).name)
-    for path in state_folder(history).iterdir():
+            kept.add(history.state_path(record.conversation_id).name)
+    for path in history.state_folder.iterdir():
         if path.name not in kept and _is_abandoned(path):
             path.unlink(missing_ok=True)
 

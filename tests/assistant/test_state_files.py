@@ -77,7 +77,7 @@ def test_a_damaged_state_is_never_given_to_the_engine(
 ) -> None:
     runtime, backend = talked(tmp_path / "model")
     assert state_files.save_state(history, conversation_id, runtime, MESSAGES, 0)
-    path = state_files.state_path(history, conversation_id)
+    path = history.state_path(conversation_id)
     content = bytearray(path.read_bytes())
     if damage == "gone":
         path.unlink()
@@ -96,7 +96,7 @@ def test_only_the_user_may_read_a_state(history: History, conversation_id: int, 
     runtime, _ = talked(tmp_path / "model")
     assert state_files.save_state(history, conversation_id, runtime, MESSAGES, 0)
     runtime.close()
-    assert state_files.state_folder(history).stat().st_mode & 0o777 == 0o700
+    assert history.state_folder.stat().st_mode & 0o777 == 0o700
 
 
 def test_the_oldest_states_make_room(
@@ -109,7 +109,7 @@ def test_the_oldest_states_make_room(
         assert state_files.save_state(history, number, runtime, MESSAGES, 0)
     runtime.close()
     assert {record.conversation_id for record in history.states()} == set(numbers[1:])
-    assert {path.name for path in state_files.state_folder(history).iterdir()} == {"2.state", "3.state"}
+    assert {path.name for path in history.state_folder.iterdir()} == {"2.state", "3.state"}
 
 
 def test_states_share_a_limit_of_bytes(
@@ -126,7 +126,7 @@ def test_states_share_a_limit_of_bytes(
     monkeypatch.setattr(state_files, "MOST_STATE_BYTES", size_bytes - 1)
     assert not state_files.save_state(history, numbers[1], runtime, MESSAGES, 0)
     runtime.close()
-    assert not list(state_files.state_folder(history).glob("*.partial"))
+    assert not list(history.state_folder.glob("*.partial"))
 
 
 def test_a_nearly_full_disk_keeps_no_state(
@@ -136,14 +136,14 @@ def test_a_nearly_full_disk_keeps_no_state(
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
     assert not state_files.save_state(history, conversation_id, runtime, MESSAGES, 0)
     runtime.close()
-    assert list(state_files.state_folder(history).iterdir()) == []
+    assert list(history.state_folder.iterdir()) == []
 
 
 def test_what_a_killed_process_left_is_cleared_away_once_it_is_old(
     history: History, conversation_id: int, tmp_path: Path
 ) -> None:
     runtime, _ = talked(tmp_path / "model")
-    folder = state_files.state_folder(history)
+    folder = history.state_folder
     folder.mkdir()
     old, young, orphan = folder / "7.state.partial", folder / "8.state.partial", folder / "99.state"
     for path in (old, young, orphan):
@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_made_is_reported(
     history: History, conversation_id: int, tmp_path: Path
 ) -> None:
     runtime, _ = talked(tmp_path / "model")
-    state_files.state_folder(history).write_text("a file where the folder should be")
+    history.state_folder.write_text("a file where the folder should be")
     with pytest.raises(HistoryUnavailable, match="state could not be written"):
         state_files.save_state(history, conversation_id, runtime, MESSAGES, 0)
     runtime.close()
@@ -172,4 +172,15 @@ def test_deleting_removes_the_file_and_the_record(
     runtime.close()
     state_files.delete_state(history, conversation_id)
     assert history.states() == ()
-    assert list(state_files.state_folder(history).iterdir()) == []
+    assert list(history.state_folder.iterdir()) == []
+
+
+def test_deleting_a_conversation_removes_its_state(
+    history: History, conversation_id: int, tmp_path: Path
+) -> None:
+    runtime, _ = talked(tmp_path / "model")
+    assert state_files.save_state(history, conversation_id, runtime, MESSAGES, 0)
+    runtime.close()
+    assert history.state_path(conversation_id).is_file()
+    history.delete(conversation_id)
+    assert history.states() == () and list(history.state_folder.iterdir()) == []

@@ -248,12 +248,8 @@ def _row(of: ConversationSummary) -> tuple[str, ...]:
 
 
 def _delete(wanted: str) -> int:
-    from ...assistant.state_files import delete_state
-
     conversation_id = _conversation_id(wanted, "delete")
     with _open_history() as history:
-        history.load(conversation_id)
-        delete_state(history, conversation_id)
         history.delete(conversation_id)
     print(f"conversation {conversation_id} is deleted", file=sys.stderr)
     return GOOD
