@@ -137,6 +137,7 @@ class Runtime:
 
     @property
     def model_path(self) -> Path:
+        """The GGUF file; of a split model, the first."""
         return self._location.path
 
     @property
@@ -272,8 +273,9 @@ class Runtime:
         a text. parse_special: read control tokens such as "<|im_end|>" as such; otherwise they
         are text, which is what text from a stranger should be.
 
-        detokenize() gives the text back, but for what a vocabulary cannot tell apart:
-        SentencePiece's take U+2581 for a space. Half surrogates become "?".
+        detokenize() gives the text back, but for what a vocabulary does not have: SentencePiece's
+        take U+2581 for a space, and SmolLM2's has no token for some control characters.
+        Lone surrogates become "?".
         """
         return self._backend.tokenize(text, add_special=add_special, parse_special=parse_special)
 

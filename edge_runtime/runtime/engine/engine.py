@@ -23,6 +23,8 @@ from .worker import Worker, fault, tell
 T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
+_MOST_FAULTS_IN_A_ROW = 3  # then the engine closes: whoever waits would wait for ever
+
 
 class Engine:
     """Safe to use from any number of threads."""
@@ -134,15 +136,18 @@ class Engine:
             self._shut_down(self._worker)
 
     def _serve(self, worker: Worker) -> None:
+        faults = 0  # in a row
         while not self._closing:
             self._take_commands(block=not worker.busy)
             if self._closing:
                 return
             try:
                 worker.step()
+                faults = 0
             except Exception as error:  # the thread must live: the fault ends these requests, not the next
                 _logger.exception("fault in the engine's step")
-                if not self._reset(worker, fault(error)):
+                faults += 1
+                if not self._reset(worker, fault(error)) or faults == _MOST_FAULTS_IN_A_ROW:
                     return
 
     def _reset(self, worker: Worker, error: EdgeRuntimeError) -> bool:

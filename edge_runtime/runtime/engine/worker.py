@@ -66,7 +66,11 @@ class Worker:
                 self._finish(slot, FinishReason.CANCELLED)
         for ticket in [ticket for ticket in self.waiting if ticket.cancelled]:
             self.waiting.remove(ticket)
-            tell(ticket, Finished(cancelled_reply(ticket)))
+            try:
+                tell(ticket, Finished(cancelled_reply(ticket)))
+            except Exception as error:
+                _logger.exception("fault while a request was cancelled")
+                tell(ticket, Failed(fault(error)))
 
     def _admit(self) -> None:
         while self.waiting and any(slot.job is None for slot in self.slots):

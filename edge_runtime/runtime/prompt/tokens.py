@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -10,11 +10,18 @@ from ...backends.backend import Backend
 from ...errors import OptionInvalid
 
 
-def check_token_ids(tokens: Sequence[int], vocabulary_size: int, option: str) -> tuple[int, ...]:
+def check_token_ids(tokens: Iterable[int], vocabulary_size: int, option: str) -> tuple[int, ...]:
     """Plain integers. llama.cpp would end the process on an id that its vocabulary does not have.
 
     Raises OptionInvalid.
     """
+    if isinstance(tokens, str) or not isinstance(tokens, Iterable):
+        raise OptionInvalid(
+            f"{option}: a list of token ids is needed, this is of type {type(tokens).__name__}",
+            hint="tokenize() makes them of text",
+            option=option,
+        )
+    tokens = tuple(tokens)
     for token in tokens:
         if (
             isinstance(token, bool)
