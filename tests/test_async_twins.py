@@ -11,8 +11,16 @@ import pytest
 from edge_runtime.runtime.async_runtime import AsyncRuntime
 from edge_runtime.runtime.runtime import Runtime
 from edge_runtime.runtime.stream import AsyncTextStream, TextStream
+from edge_runtime.speech.async_runtime import AsyncSpeechRuntime, AsyncSpeechStream
+from edge_runtime.speech.listening.stream import SpeechStream
+from edge_runtime.speech.runtime import SpeechRuntime
 
-TWINS: list[tuple[type, type]] = [(Runtime, AsyncRuntime), (TextStream, AsyncTextStream)]
+TWINS: list[tuple[type, type]] = [
+    (Runtime, AsyncRuntime),
+    (TextStream, AsyncTextStream),
+    (SpeechRuntime, AsyncSpeechRuntime),
+    (SpeechStream, AsyncSpeechStream),
+]
 
 # Python's own protocols, by their asyncio names.
 _RENAMED = {
@@ -21,13 +29,14 @@ _RENAMED = {
     "__iter__": "__aiter__",
     "__next__": "__anext__",
 }
+_INTERNAL = {"start_transcription"}  # takes a Progress of any kind, for the commands
 # They hand over a request or a wish without waiting for anything.
 _NEVER_AWAITED = {"cancel", "stop", "__aiter__"}
 
 
 def public_names(kind: type) -> Iterator[str]:
     for name in dir(kind):
-        if name in _RENAMED or not name.startswith("_"):
+        if (name in _RENAMED or not name.startswith("_")) and name not in _INTERNAL:
             yield name
 
 

@@ -96,6 +96,7 @@ class AsyncSpeechRuntime:
         return AsyncSpeechStream(stream)
 
     async def close(self) -> None:
+        """As SpeechRuntime.close."""
         await asyncio.to_thread(self.runtime.close)
 
     async def __aenter__(self) -> AsyncSpeechRuntime:

@@ -138,6 +138,7 @@ class SpeechRuntime:
         )
 
     def close(self) -> None:
+        """Free the recognizer."""
         self.recognizer.close()
 
     def __enter__(self) -> SpeechRuntime:
