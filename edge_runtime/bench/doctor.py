@@ -184,7 +184,7 @@ def _children_problems(findings: Findings) -> Iterator[Problem]:
         "that is not known is an estimate, and quantizing runs in this process"
     )
     hint = (
-        "open only files that `edge-runtime models verify NAME` finds unchanged, or that were opened "
+        "open only files that `edge-runtime verify NAME` finds unchanged, or that were opened "
         "once where child processes can be started"
     )
     if CHILDREN_VARIABLE in findings.no_children:

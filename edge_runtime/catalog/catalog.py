@@ -111,6 +111,16 @@ def locate(name_or_path: str | Path) -> ModelLocation:
     raise _unknown(name_or_path, [str(store_folder() / "models"), str(Path.cwd())])
 
 
+def find_model(name: str) -> ModelLocation:
+    """As locate(), for a name of any kind of model; the path of a converted one is its folder."""
+    finders = {ModelKind.SPEECH: find_speech_model, ModelKind.VAD: find_vad_model}
+    head = split_name(name)[0]
+    manifest = find_manifest(head) if head in _manifest_names() else None
+    if manifest is None or manifest.kind not in finders:
+        return locate(name)
+    return ModelLocation(finders[manifest.kind](name), manifest.name, manifest, None)
+
+
 def find_speech_model(name_or_path: str | Path = DEFAULT_SPEECH_MODEL) -> Path:
     """The folder of a speech model's files, by its name, or by the folder's own path.
 

@@ -18,6 +18,7 @@ from .catalog import (
     ModelKind,
     find_file,
     find_manifest,
+    find_model,
     known_files,
     list_models,
     locate,
@@ -221,38 +222,46 @@ def _known_paths(name: str) -> list[Path]:
     return [model_file(name, file.file_name) for file in manifest.files]
 
 
-def verify(names: Sequence[str] = (), progress: Progress = QUIET) -> tuple[Verified, ...]:
-    """Hash the files of these models, or all that is in the store, and compare.
-
-    With the manifest's sha256 or, where it has none, with the one that the file had
-    when it came. A file that differs loses its record, so that nobody takes it for
-    verified; it is not deleted.
+def stored_files(names: Sequence[str] = ()) -> tuple[Path, ...]:
+    """The files of these models, or all that are in the store; a path stands for itself.
 
     Raises ModelNotFound for a name that is not here.
     """
-    known = {model_file(manifest.name, file.file_name): file.sha256 for manifest, file in known_files()}
-    paths = dict.fromkeys(_chosen(names)) if names else _stored_files()
-    return tuple(_verify_file(path, known.get(path, ""), progress) for path in paths)
+    return tuple(dict.fromkeys(_chosen(names)) if names else _stored_files())
 
 
-def _chosen(names: Sequence[str]) -> Iterator[Path]:
-    for name in names:
-        head, quantization = split_name(name)
-        here = [] if quantization else [path for path in _stored_files() if path.parent.name == head]
-        yield from here or [locate(name).path]
+def verify_hash(path: Path, progress: Progress = QUIET) -> Verified:
+    """Hash a file, and compare it with the sha256 of its manifest, or with the one it had when it came.
 
-
-def _verify_file(path: Path, known_sha256: str, progress: Progress) -> Verified:
+    A file in the store that differs loses its record, so that it no longer counts as verified; it is
+    not deleted. One that had no hash gets its record now.
+    """
+    known_sha256 = next((file.sha256 for own, file in _known_places() if own == path), "")
     before = read_record(path)
     was_unchanged = is_unchanged(path, before)
     expected = known_sha256 or (before.sha256 if before else "")
     with progress.bar(path.name, path.stat().st_size, 0) as advance:
         found = hash_file(path, advance)
     verdict = Verdict.FIRST if not expected else Verdict.SAME if found == expected else Verdict.DIFFERENT
-    if path.is_relative_to(store_folder()):
+    if is_stored(path):
         _note(path, found, verdict, known_sha256, before)
     expected_from = "manifest" if known_sha256 else "record" if expected else ""
     return Verified(path.parent.name, path, verdict, found, expected, expected_from, before, was_unchanged)
+
+
+def is_stored(path: Path) -> bool:
+    return path.is_relative_to(store_folder())
+
+
+def _known_places() -> Iterator[tuple[Path, ModelFile]]:
+    return ((model_file(manifest.name, file.file_name), file) for manifest, file in known_files())
+
+
+def _chosen(names: Sequence[str]) -> Iterator[Path]:
+    for name in names:
+        head, quantization = split_name(name)
+        here = [] if quantization else [path for path in _stored_files() if path.parent.name == head]
+        yield from here or [find_model(name).path]
 
 
 def _note(path: Path, sha256: str, verdict: Verdict, known_sha256: str, before: FileRecord | None) -> None:

@@ -24,7 +24,7 @@ from .types import GgufStringArray
 MAX_HEADER_BYTES = 128 * 2**20
 _READ_BYTES = 2**20
 
-COPY_AGAIN = "download or copy the file again; `edge-runtime models verify` compares a known model's checksum"
+COPY_AGAIN = "download or copy the file again; `edge-runtime verify` compares a known model's checksum"
 
 
 @contextmanager

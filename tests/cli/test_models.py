@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import socket
 import sys
 from pathlib import Path
@@ -108,59 +107,6 @@ def test_path_of_what_is_not_here_names_the_command(capsys: pytest.CaptureFixtur
     assert "hint: edge-runtime models pull gemma-3-270m" in err
 
 
-def test_verify_hashes_and_tells_whether_the_file_was_touched(
-    stick: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = pull(tiny.NAME, from_path=stick).path
-    assert models("verify") == 0
-    out = capsys.readouterr().out
-    assert out.startswith(
-        f"ok: tiny, tiny.gguf, sha256 {tiny.SHA256}, as its manifest says; last verified 20"
-    )
-    assert "unchanged since" in out
-    os.utime(path)
-    assert models("verify", "tiny") == 0
-    assert "touched since" in capsys.readouterr().out
-    assert models("verify", "tiny", "--json") == 0
-    (result,) = json.loads(capsys.readouterr().out)
-    assert (result["verdict"], result["was_unchanged"]) == ("ok", True)
-
-
-def test_verify_finds_rot_that_left_size_and_time_alone(
-    stick: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = pull(tiny.NAME, from_path=stick).path
-    status = path.stat()
-    path.write_bytes(tiny.CONTENT[:-1] + b"?")
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert models("verify") == 3
-    out = capsys.readouterr().out
-    assert out.startswith("DIFFERENT: tiny")
-    assert f"expected {tiny.SHA256} (manifest)" in out
-    assert "models remove tiny" in out
-    assert store.file_state(path, tiny.SHA256) is store.FileState.UNVERIFIED
-
-
-def test_verify_compares_an_imported_file_with_its_first_hash(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "mine.gguf").write_bytes(b"GGUF mine")
-    assert models("import", str(tmp_path / "mine.gguf")) == 0
-    assert "unverified: not in the catalog" in capsys.readouterr().out
-    path = store.model_file("mine", "mine.gguf")
-    assert models("verify", "mine") == 0
-    assert "as its record says" in capsys.readouterr().out
-    path.write_bytes(b"GGUF mind")
-    assert models("verify", "mine") == 3
-
-
-def test_verify_of_an_empty_store_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:
-    assert models("verify", "--json") == 0
-    out, err = capsys.readouterr()
-    assert json.loads(out) == []
-    assert "no model is here" in err
-
-
 def test_remove_asks_nothing_of_a_script(stick: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pull(tiny.NAME, from_path=stick)
     assert models("remove", tiny.NAME) == 0
@@ -203,7 +149,7 @@ def test_remove_never_leaves_the_store(name: str, tmp_path: Path) -> None:
 
 def test_only_pull_opens_a_connection(stick: Path, no_socket: None) -> None:
     for arguments in (
-        ["list"], ["list", "--json"], ["import", str(stick)], ["path", "tiny"], ["verify"], ["remove", "tiny"]
+        ["list"], ["list", "--json"], ["import", str(stick)], ["path", "tiny"], ["remove", "tiny"]
     ):  # fmt: skip
         assert models(*arguments) == 0
 

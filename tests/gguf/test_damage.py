@@ -94,7 +94,7 @@ def test_an_absurd_key_length_reads_like_this(tmp_path: Path) -> None:
         "model.gguf is damaged at byte 24: expected a key of at most 65535 bytes, found 9e18"
     )
     assert error.facts["found"] == 9_000_000_000_000_000_000
-    assert "edge-runtime models verify" in error.hint
+    assert "edge-runtime verify" in error.hint
 
 
 def value_of_type(*numbers: int, count: int) -> bytes:

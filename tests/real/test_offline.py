@@ -28,7 +28,7 @@ _COMMANDS = {
     "doctor": ["doctor"],
     "models list": ["models", "list"],
     "models path": ["models", "path", "smollm2-135m-instruct"],
-    "models verify": ["models", "verify", "smollm2-135m-instruct"],
+    "verify": ["verify", "smollm2-135m-instruct"],
     "help": ["--help"],
 }
 

@@ -43,8 +43,8 @@ def test_the_real_model_is_whole(smollm2_path: Path, gemma_path: Path) -> None:
 
 def test_damage_is_found_and_named(damaged: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(damaged), "--against", "smollm2-135m-instruct", "--json"]) == 3
-    found = json.loads(capsys.readouterr().out)
-    assert [problem["where"] for problem in found["problems"]] == ["file sha256", DOWN]
+    (found,) = json.loads(capsys.readouterr().out)["files"]
+    assert [problem["where"] for problem in found["contents"]["problems"]] == ["file sha256", DOWN]
 
 
 def test_the_difference_is_found_too(smollm2_path: Path, damaged: Path) -> None:

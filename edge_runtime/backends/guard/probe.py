@@ -158,7 +158,7 @@ def guard_model(model_path: Path, *, children: bool | None = None) -> bool:
 def _cannot_load(model_path: Path, detail: str) -> ModelLoadFailed:
     return ModelLoadFailed(
         f"{model_path}: llama.cpp cannot load it: {detail}",
-        hint="damaged, or made for a newer llama.cpp; `edge-runtime models verify` checks its bytes",
+        hint="damaged, or made for a newer llama.cpp; `edge-runtime verify` checks its bytes",
         path=str(model_path),
         stage="guard",
     )

@@ -13,7 +13,7 @@ from ...errors import BackendFailed, EngineUnavailable, ModelFileInvalid, ModelN
 from ...memory.residency.mapping import mapped_pages
 from ...memory.residency.pages import unmap
 
-_HINT = "`edge-runtime models verify NAME` compares it with what it should be; `models pull` fetches it again"
+_HINT = "`edge-runtime verify NAME` compares it with what it should be; `models pull` fetches it again"
 
 
 class OnnxSession:

@@ -1,4 +1,4 @@
-"""`edge-runtime models`: what is known, what is here; fetch, check, remove."""
+"""`edge-runtime models`: list, fetch, import and remove models."""
 
 from __future__ import annotations
 
@@ -9,22 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...catalog.catalog import (
-    DEFAULT_MODEL,
-    ModelKind,
-    find_manifest,
-    find_speech_model,
-    find_vad_model,
-    locate,
-    split_name,
-)
-from ...catalog.inventory import ModelEntry, Verdict, Verified, models, remove_shown, verify
+from ...catalog.catalog import DEFAULT_MODEL, find_model
+from ...catalog.inventory import ModelEntry, models, remove_shown
 from ...catalog.store import CONVERTED, FileRecord, is_unchanged, read_record
 from ...device.folders import store_folder
-from ...errors import ModelNotFound, OptionInvalid
+from ...errors import OptionInvalid
 from ...values.display_text import shortened, text_columns
 from ...values.units import format_bytes
-from ..screen.exit_status import GOOD, MODEL
+from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
 
@@ -39,7 +31,7 @@ _NAME_COLUMNS = 24  # a longer name gets a line of its own
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("models", help="list, fetch, check and remove models")
+    parser = commands.add_parser("models", help="list, fetch and remove models")
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_readers(actions)
     _add_writers(actions)
@@ -57,9 +49,7 @@ def _add_readers(actions: Any) -> None:
     listing = _add(actions, "list", "every known model, and what is on this device", _list)
     locating = _add(actions, "path", "print where a model's file is", _path)
     locating.add_argument("name", metavar="NAME[:QUANT]")
-    verifying = _add(actions, "verify", "hash what is here, and compare", _verify)
-    verifying.add_argument("names", nargs="*", metavar="NAME[:QUANT]", help="default: all that is here")
-    for action in (listing, locating, verifying):
+    for action in (listing, locating):
         action.add_argument("--json", action="store_true", help="for programs")
 
 
@@ -103,7 +93,8 @@ def _size(entry: ModelEntry) -> str:
 
 
 def _path(args: argparse.Namespace) -> int:
-    name, path = _find_any(args.name)
+    location = find_model(args.name)
+    name, path = location.name, location.path.absolute()
     if args.json:
         record = read_record(path)
         sha256 = record.sha256 if record and is_unchanged(path, record) else ""
@@ -111,45 +102,6 @@ def _path(args: argparse.Namespace) -> int:
     else:
         print(path)
     return GOOD
-
-
-def _find_any(name: str) -> tuple[str, Path]:
-    """A model's name, and its file; its folder, where it was converted."""
-    finders = {ModelKind.SPEECH: find_speech_model, ModelKind.VAD: find_vad_model}
-    try:
-        kind = find_manifest(split_name(name)[0]).kind
-    except ModelNotFound:
-        kind = ModelKind.CHAT
-    if kind in finders:
-        return split_name(name)[0], finders[kind](name).absolute()
-    location = locate(name)
-    return location.name, location.path.absolute()
-
-
-def _verify(args: argparse.Namespace) -> int:
-    results = verify(args.names, ConsoleProgress())
-    if args.json:
-        _print_json([result.as_json() for result in results])
-    else:
-        for result in results:
-            print(_verified_line(result))
-    if not results:
-        print("no model is here", file=sys.stderr)
-    return MODEL if any(result.verdict is Verdict.DIFFERENT for result in results) else GOOD
-
-
-def _verified_line(result: Verified) -> str:
-    line = f"{result.verdict.value}: {result.name}, {result.path.name}, sha256 {result.sha256}"
-    if result.verdict is Verdict.DIFFERENT:
-        return (
-            f"{line}, expected {result.expected_sha256} ({result.expected_from})\n"
-            f"  hint: edge-runtime models remove {result.name}, then pull or import it again"
-        )
-    if result.verdict is Verdict.FIRST:
-        return f"{line}; there was nothing to compare with, a later verify compares with this"
-    since = ", unchanged since" if result.was_unchanged else ", touched since"
-    before = f"; last verified {_day(result.before)}{since}" if result.before else ""
-    return f"{line}, as its {result.expected_from} says{before}"
 
 
 def _pull(args: argparse.Namespace) -> int:

@@ -252,7 +252,7 @@ def test_damaged_result_is_found_and_made_again(server: FaultServer, making: Mak
     folder = pull(NAME).path
     (folder / "graph.data").write_bytes(BODY[:-1] + b"?")
     assert inventory_state() is FileState.UNVERIFIED
-    verdicts = {result.path.name: result.verdict for result in inventory.verify([NAME])}
+    verdicts = {path.name: inventory.verify_hash(path).verdict for path in inventory.stored_files([NAME])}
     expected = dict.fromkeys(RESULTS, Verdict.SAME) | {"graph.data": Verdict.DIFFERENT}
     assert verdicts == expected
     assert not pull(NAME).already_here
@@ -276,7 +276,8 @@ def test_what_an_older_converter_made_is_of_use_until_a_pull_makes_it_anew(
     manifest.write_text(manifest.read_text().replace("[conversion]", "[conversion]\nrevision = 2"))
     assert (inventory_state(), find_speech_model(NAME)) == (FileState.READY, store.model_folder(NAME))
     assert not pull(NAME).already_here
-    inventory.verify([NAME])  # writes the records again
+    for path in inventory.stored_files([NAME]):
+        inventory.verify_hash(path)  # writes the records again
     assert pull(NAME).already_here
     assert (making.times, stored()) == (2, READY)
 

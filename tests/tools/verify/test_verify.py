@@ -128,7 +128,7 @@ def test_zeros_where_they_do_no_harm_are_a_warning(tmp_path: Path) -> None:
 def test_a_file_that_was_cut_is_a_problem_with_an_offset(tiny: Path, capsys: Capture) -> None:
     tiny.write_bytes(tiny.read_bytes()[:-40_000])
     assert main(["verify", str(tiny), "--json"]) == 3
-    found = json.loads(capsys.readouterr().out)
+    found = json.loads(capsys.readouterr().out)["files"][0]["contents"]
     assert (found["good"], found["checked"], found["tensors"]) == (False, ["structure"], [])
     (problem,) = found["problems"]
     assert problem["where"] == "header" and problem["offset_bytes"] > 0

@@ -84,7 +84,18 @@ def test_an_earlier_report_is_a_reference(tiny: Path, tmp_path: Path, capsys: Ca
     )
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"tensors": [1]}', '{"tensors": [{"name": "x"}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"files": []}',
+        '{"files": [{"contents": null}]}',
+        '{"files": [{"contents": {"tensors": [1]}}]}',
+        '{"files": [{"contents": {"tensors": [{"name": "x"}]}}]}',
+    ],
+)
 def test_a_report_that_is_none_is_a_usage_error(tiny: Path, text: str, tmp_path: Path) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)

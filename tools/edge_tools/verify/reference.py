@@ -110,7 +110,7 @@ def _from_report(path: Path) -> KnownTensors:
     try:
         if path.stat().st_size > _MAX_REPORT_BYTES:
             raise ValueError(f"larger than {format_bytes(_MAX_REPORT_BYTES)}")
-        rows = json.loads(path.read_text(encoding="utf-8"))["tensors"]
+        rows = _contents(json.loads(path.read_text(encoding="utf-8")))["tensors"]
         known = {str(row["name"]): _known(row) for row in rows}
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise OptionInvalid(
@@ -120,6 +120,15 @@ def _from_report(path: Path) -> KnownTensors:
             value=str(path),
         ) from error
     return KnownTensors(known, path.name)
+
+
+def _contents(report: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of the one file that was verified. Raises ValueError, KeyError and TypeError for anything else."""
+    files = report["files"]
+    if len(files) != 1 or not files[0]["contents"]:
+        raise ValueError("it holds no contents of one file")
+    contents: Mapping[str, Any] = files[0]["contents"]
+    return contents
 
 
 def _known(row: Mapping[str, Any]) -> KnownTensor:
