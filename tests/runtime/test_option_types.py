@@ -71,7 +71,7 @@ def test_a_wrong_value_is_refused_by_its_name(make_runtime: MakeRuntime, options
 @pytest.mark.parametrize("prompt", [None, 7, 1.5, object(), [None], ["a"], [[1]], [300]])
 def test_a_prompt_that_is_none_is_refused(make_runtime: MakeRuntime, prompt: Any) -> None:
     runtime, _ = make_runtime(["abc"])
-    with pytest.raises(OptionInvalid, match="^prompt: ") as caught:
+    with pytest.raises(OptionInvalid, match=r"^prompt: ") as caught:
         runtime.generate(prompt)
     assert caught.value.option == "prompt"
 
