@@ -28,7 +28,7 @@ EdgeRuntimeError                      base: message, hint, facts, a stable .code
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Fact = TypeVar("Fact")
 
@@ -107,6 +107,28 @@ class ResourceError(EdgeRuntimeError):
 
 class MemoryBudgetExceeded(ResourceError):
     code = "memory_budget_exceeded"
+
+    @property
+    def plan(self) -> Any:
+        """The MemoryPlan that does not fit, the smallest there is; None where a child process told the error.
+
+        Any, as its class is in a layer above this one.
+        """
+        return self.facts.get("plan")
+
+    @property
+    def budget_bytes(self) -> int:
+        return self.fact("budget_bytes", int) or 0
+
+    @property
+    def minimum_bytes(self) -> int:
+        """The smallest budget that would do; 0 where that is not known."""
+        return self.fact("minimum_bytes", int) or 0
+
+    @property
+    def used_bytes(self) -> int:
+        """What the process held when it refused new work; 0 where the plan alone was refused."""
+        return self.fact("used_bytes", int) or 0
 
 
 class ContextFull(ResourceError):

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..memory.residency import ResidencyKeeper, ResidencyLayout
 from ..values.records import SamplingOptions, TokenText
+from .context_settings import ContextSettings
 
 Float32Array = NDArray[np.float32]
 
@@ -71,15 +72,9 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True)
-class BackendOptions:
-    """None means: what the model or the device suggests."""
+class BackendOptions(ContextSettings):
+    """A model and its context."""
 
-    context_tokens: int | None = None
-    max_sequences: int = 1
-    batch_tokens: int = 512
-    threads: int | None = None
     use_extra_bufts: bool = True  # repacked weights: faster, a copy of some tensors in another order
-    gpu_layers: int | None = None
-    kv_type: str = "f16"  # of the key and value cache: "f16", "q8_0" or "q4_0"
-    flash_attention: bool = True  # a quantized cache needs it
+    gpu_layers: int | None = None  # None: all that a GPU can take
     residency: ResidencyLayout | None = None  # None: the mapping is left to the system

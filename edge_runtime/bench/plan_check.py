@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from ..device.children import run_child
 from ..device.children.answer import answer_task
 from ..device.process_memory import PeakSampler, process_memory
 from ..errors import ChildUnavailable, EngineUnavailable, OptionInvalid
-from ..memory import MemoryPlan, PlanOptions, PlePolicy
+from ..memory import LoadOptions, MemoryChoices, MemoryPlan, PartKind, PlePolicy
 from ..memory.expected import expected_at
 
 if TYPE_CHECKING:
@@ -31,20 +31,19 @@ _TIME_LIMIT_S = 900.0
 
 @dataclass(frozen=True)
 class MeasureTask:
-    """What the child opens the model with, and how much it runs. None: the child's planner picks."""
+    """What the child opens the model with, and how much it runs."""
 
     path: str
-    budget_bytes: int | None
-    context_tokens: int | None
-    kv_type: str | None
-    micro_batch_tokens: int | None
-    repack: bool | None
-    flash_attention: bool | None
-    ple: str | None
-    parallel: int
-    threads: int
+    options: LoadOptions
     prompt_tokens: int
     answer_tokens: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {**vars(self), "options": self.options.as_json()}
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> MeasureTask:
+        return cls(**{**found, "options": LoadOptions(**found["options"])})
 
 
 @dataclass(frozen=True)
@@ -119,7 +118,7 @@ class Measured:
 def measure(
     header: GgufHeader,
     plan: MemoryPlan,
-    options: PlanOptions,
+    options: LoadOptions,
     *,
     most_prompt_tokens: int = MOST_PROMPT_TOKENS,
 ) -> Measured:
@@ -134,28 +133,30 @@ def measure(
 
 
 def task_of(
-    header: GgufHeader, plan: MemoryPlan, options: PlanOptions, most_prompt_tokens: int
+    header: GgufHeader, plan: MemoryPlan, options: LoadOptions, most_prompt_tokens: int
 ) -> MeasureTask:
     """The plan's choices, fixed. Where weights are streamed the child plans again from the same
     options: how much is streamed cannot be fixed, and follows from them."""
     choices = plan.choices
     prompt = max(min(choices.context_tokens - _SPARE_TOKENS, most_prompt_tokens), 1)
-    streams = choices.streamed_bytes > 0
-    ple = options.ple_policy if streams else choices.ple_policy
-    kv_type = options.kv_type if streams else choices.kv_type
+    asked = replace(options, budget=plan.budget_bytes, threads=choices.threads, gpu_layers=0)
     return MeasureTask(
         path=str(header.path),
-        budget_bytes=plan.budget_bytes,
-        context_tokens=options.context_tokens if streams else choices.context_tokens,
-        kv_type=kv_type.value if kv_type else None,
-        micro_batch_tokens=options.micro_batch_tokens if streams else choices.micro_batch_tokens,
-        repack=options.repack if streams else choices.repack,
-        flash_attention=options.flash_attention if streams else choices.flash_attention,
-        ple=None if ple in (None, PlePolicy.NONE) else ple.value,
-        parallel=plan.max_sequences,
-        threads=choices.threads,
+        options=asked if choices.streamed_bytes else _fixed(asked, choices),
         prompt_tokens=prompt,
         answer_tokens=max(min(_ANSWER_TOKENS, choices.context_tokens - prompt), 1),
+    )
+
+
+def _fixed(options: LoadOptions, choices: MemoryChoices) -> LoadOptions:
+    return replace(
+        options,
+        context_tokens=choices.context_tokens,
+        kv_type=choices.kv_type,
+        micro_batch_tokens=choices.micro_batch_tokens,
+        repack=choices.repack,
+        flash_attention=choices.flash_attention,
+        ple=None if choices.ple_policy is PlePolicy.NONE else choices.ple_policy,
     )
 
 
@@ -171,9 +172,9 @@ def compare(
         Comparison("locked", expected.locked_bytes, found.locked_bytes),
         Comparison("total", expected.total_bytes, total_bytes),
     )
-    libraries = expected.part_bytes("libraries")
+    libraries = expected.part_bytes(PartKind.LIBRARIES)
     buffers, touched = plan.buffer_bytes, expected.buffer_bytes
-    cache = plan.part_bytes("KV cache")
+    cache = plan.part_bytes(PartKind.KV_CACHE)
     logged_touched = logged.compute_bytes * touched // max(buffers, 1)
     other = found.anonymous_bytes - logged.kv_bytes - logged_touched
     parts = (
@@ -190,11 +191,10 @@ def compare(
 def _logged(task: MeasureTask, plan: MemoryPlan) -> DryRunSizes:
     """In another child: to listen to llama.cpp's log from the beginning on, its library has to be
     loaded before the file's header is read, and that leaves 4 MB more of freed heap."""
-    from ..backends.llama.dry_run import DryRunTask, dry_run
+    from ..backends.context_settings import ContextSettings
+    from ..backends.llama.dry_run import dry_run
 
-    choices = plan.choices
-    size = (choices.context_tokens, plan.max_sequences, choices.micro_batch_tokens)
-    return dry_run(DryRunTask(task.path, *size, choices.kv_type.value, choices.flash_attention))
+    return dry_run(Path(task.path), ContextSettings.of_plan(plan), children=task.options.children)
 
 
 # --- the child ---------------------------------------------------------------------------
@@ -203,7 +203,12 @@ def _logged(task: MeasureTask, plan: MemoryPlan) -> DryRunSizes:
 def _run_child(task: MeasureTask) -> Found:
     """Raises the error that the child met, EngineUnavailable when it died, ChildUnavailable."""
     try:
-        end = run_child("edge_runtime.bench.plan_check", asdict(task), limit_s=_TIME_LIMIT_S)
+        end = run_child(
+            "edge_runtime.bench.plan_check",
+            task.as_json(),
+            limit_s=_TIME_LIMIT_S,
+            children=task.options.children,
+        )
     except ChildUnavailable as error:
         raise ChildUnavailable(
             f"measuring needs a child process: {error}",
@@ -219,25 +224,13 @@ def _run_child(task: MeasureTask) -> Found:
 def _run_here(task: MeasureTask) -> Found:
     from ..runtime.runtime import Runtime
 
-    with Runtime.open(
-        task.path,
-        budget=task.budget_bytes,
-        context_tokens=task.context_tokens,
-        kv_type=task.kv_type,
-        micro_batch_tokens=task.micro_batch_tokens,
-        repack=task.repack,
-        flash_attention=task.flash_attention,
-        ple=task.ple,
-        parallel=task.parallel,
-        threads=task.threads,
-        gpu_layers=0,
-    ) as runtime:
+    with Runtime.open(task.path, task.options) as runtime:
         draw = random.Random(0)
         prompt = [draw.randrange(runtime.vocabulary_size) for _ in range(task.prompt_tokens)]
         with PeakSampler() as sampler:
             runtime.generate(prompt, max_tokens=task.answer_tokens, ignore_end=True)
         if sampler.peak_anonymous_bytes is None or sampler.peak_file_bytes is None:
-            raise OptionInvalid("--measure: this system does not say what a process holds", option="measure")
+            raise OptionInvalid("measure: this system does not say what a process holds", option="measure")
         return Found(
             anonymous_bytes=sampler.peak_anonymous_bytes + _page_table_bytes(),
             file_bytes=sampler.peak_file_bytes,
@@ -267,7 +260,7 @@ def file_pages_bytes(path: Path, smaps: str) -> int:
 
 
 def main() -> int:
-    return answer_task(lambda task: asdict(_run_here(MeasureTask(**task))))
+    return answer_task(lambda task: asdict(_run_here(MeasureTask.from_json(task))))
 
 
 if __name__ == "__main__":

@@ -61,11 +61,6 @@ class DeviceMemory:
         """What may still be taken: the least of what is available and what each limit leaves."""
         return min(_known((self.available_bytes, *(limit.free_bytes for limit in self.limits))), default=None)
 
-    @property
-    def ceiling_bytes(self) -> int | None:
-        """The most this process could ever hold: the least of the RAM and each limit."""
-        return min(_known((self.total_bytes, *(limit.limit_bytes for limit in self.limits))), default=None)
-
 
 @dataclass(frozen=True)
 class Device:

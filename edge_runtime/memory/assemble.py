@@ -11,7 +11,8 @@ from . import process
 from .attention import allows_plain, plain_bytes, plain_scratch_bytes
 from .compute import buffer_bytes, mask_bytes, scratch_bytes
 from .kv_cache import full_cells, kv_bytes, window_cells
-from .plan import Held, MemoryChoices, MemoryPart, PlanOptions, PlePolicy
+from .part import Held, MemoryPart, PartKind
+from .plan import MemoryChoices, PlanOptions, PlePolicy
 from .shape import ModelShape, read_shape
 from .weights import ClassBytes, WeightSizes, weight_sizes
 
@@ -27,18 +28,9 @@ _FAULT_PAGES = 16
 class Model:
     """One model's share of the arithmetic, worked out once and asked often."""
 
-    def __init__(
-        self,
-        header: GgufHeader,
-        options: PlanOptions,
-        *,
-        projector: GgufHeader | None = None,
-        adapters: Sequence[GgufHeader] = (),
-    ) -> None:
+    def __init__(self, header: GgufHeader, options: PlanOptions) -> None:
         self.header, self.options = header, options
         self.shape: ModelShape = read_shape(header)
-        self.projector_bytes = projector.tensor_bytes if projector else 0
-        self.adapter_bytes = sum(adapter.tensor_bytes for adapter in adapters)
         self.weights = lru_cache(maxsize=2)(self._weights)
 
     def _weights(self, repack: bool) -> WeightSizes:
@@ -86,30 +78,31 @@ class Model:
             sizes = _with_plain_tie(sizes)
         mapped_held = Held.LOCKED if streamed else Held.FILE
         body = _without(sizes.body, streamed)
-        for name, kind in (("body", body), ("embedding", sizes.embedding), ("output", sizes.output)):
-            yield MemoryPart(name, kind.mapped_bytes, mapped_held, "used by every token")
-            yield MemoryPart(
-                f"{name}, repacked", kind.repacked_bytes, Held.ANONYMOUS, "copies in another order"
-            )
+        classes = (
+            (body, PartKind.BODY, PartKind.BODY_REPACKED),
+            (sizes.embedding, PartKind.EMBEDDING, PartKind.EMBEDDING_REPACKED),
+            (sizes.output, PartKind.OUTPUT, PartKind.OUTPUT_REPACKED),
+        )
+        for size, mapped, repacked in classes:
+            yield MemoryPart(mapped, size.mapped_bytes, mapped_held, "used by every token")
+            yield MemoryPart(repacked, size.repacked_bytes, Held.ANONYMOUS, "copies in another order")
         yield from self._row_parts(sizes.embedding.looked_up_bytes, choices)
         originals = body.repacked_bytes + sizes.output.repacked_bytes * (not sizes.is_tied)
         originals_held = Held.FLASH if self.options.platform.can_release else Held.FILE
-        yield MemoryPart("originals of repacked weights", originals, originals_held, "not read again")
-        yield MemoryPart("streamed weights", streamed, Held.FLASH, "read for every token")
+        yield MemoryPart(PartKind.REPACKED_ORIGINALS, originals, originals_held, "not read again")
+        yield MemoryPart(PartKind.STREAMED_WEIGHTS, streamed, Held.FLASH, "read for every token")
         window = min(self.streaming_window_bytes, streamed)
-        yield MemoryPart("streaming window", window, Held.FILE, "the part that is being used")
-        yield MemoryPart("projector", self.projector_bytes, Held.ANONYMOUS, "images and audio")
-        yield MemoryPart("adapters", self.adapter_bytes, Held.ANONYMOUS, "LoRA")
+        yield MemoryPart(PartKind.STREAMING_WINDOW, window, Held.FILE, "the part that is being used")
 
     def _row_parts(self, table_bytes: int, choices: MemoryChoices) -> Iterator[MemoryPart]:
         """A table of which each token needs one row."""
         if not self.options.platform.can_release:
-            yield MemoryPart("embedding", table_bytes, Held.FILE, "a row a token")
+            yield MemoryPart(PartKind.EMBEDDING, table_bytes, Held.FILE, "a row a token")
             return
-        yield MemoryPart("embedding table", table_bytes, Held.FLASH, "a row a token")
+        yield MemoryPart(PartKind.EMBEDDING_TABLE, table_bytes, Held.FLASH, "a row a token")
         if choices.ple_policy is not PlePolicy.CACHE:  # which holds these rows as well
             rows = self._touched_bytes(table_bytes, choices, self.options.platform.page_bytes)
-            yield MemoryPart("embedding rows", rows, Held.FILE, "those in use")
+            yield MemoryPart(PartKind.EMBEDDING_ROWS, rows, Held.FILE, "those in use")
 
     def _touched_bytes(self, table_bytes: int, choices: MemoryChoices, step_bytes: int) -> int:
         """Pages of a table that a full context brings in. A row may lie across two steps."""
@@ -121,20 +114,19 @@ class Model:
         table_bytes = self.weights(False).ple_bytes
         if not table_bytes:
             return
-        name = "per-layer embeddings"
         if choices.ple_policy is PlePolicy.RESIDENT:
-            yield MemoryPart(name, table_bytes, Held.FILE, "the whole table")
+            yield MemoryPart(PartKind.PLE, table_bytes, Held.FILE, "the whole table")
             return
-        yield MemoryPart(name, table_bytes, Held.FLASH, "the table")
+        yield MemoryPart(PartKind.PLE, table_bytes, Held.FLASH, "the table")
         if choices.ple_policy is PlePolicy.CACHE:
             cache = min(choices.ple_cache_bytes, table_bytes)
-            yield MemoryPart("PLE cache", cache, Held.FILE, "rows that were used last")
+            yield MemoryPart(PartKind.PLE_CACHE, cache, Held.FILE, "rows that were used last")
             locked = min(self.options.ple_locked_bytes, table_bytes)
-            yield MemoryPart("PLE rows of low ids", locked, Held.LOCKED, "the most used")
+            yield MemoryPart(PartKind.PLE_LOCKED_ROWS, locked, Held.LOCKED, "the most used")
         else:
             step = _FAULT_PAGES * self.options.platform.page_bytes
             rows = self._touched_bytes(table_bytes, choices, step)
-            yield MemoryPart("PLE pages", rows, Held.FILE, "they come and go")
+            yield MemoryPart(PartKind.PLE_PAGES, rows, Held.FILE, "they come and go")
 
     # --- everything else ---------------------------------------------------------------
 
@@ -146,30 +138,32 @@ class Model:
         windowed = window_cells(shape, context, micro_batch, sequences)
         cache = kv_bytes(shape, context, micro_batch, choices.kv_type, sequences)
         cache = int(cache * options.kv_factor)
-        yield MemoryPart("KV cache", cache, Held.ANONYMOUS, f"{context} tokens, {choices.kv_type.value}")
+        yield MemoryPart(
+            PartKind.KV_CACHE, cache, Held.ANONYMOUS, f"{context} tokens, {choices.kv_type.value}"
+        )
         is_plain = not choices.flash_attention and allows_plain(choices.kv_type)
         masks = mask_bytes(shape, cells, windowed, micro_batch) * (1 + is_plain)  # F32 then
         buffers = buffer_bytes(shape, micro_batch, sequences, choices.kv_type, masks)
         scores = max(plain_bytes(shape, cells, micro_batch) - buffers, 0) * is_plain
         buffers, masks, scores = (int(size * options.compute_factor) for size in (buffers, masks, scores))
-        yield MemoryPart("compute buffers", buffers, Held.ANONYMOUS, f"{micro_batch} tokens at a time")
-        yield MemoryPart("attention masks", masks, Held.ANONYMOUS, "when the context is full")
-        yield MemoryPart("attention scores", scores, Held.ANONYMOUS, "when the context is full")
+        yield MemoryPart(PartKind.COMPUTE_BUFFERS, buffers, Held.ANONYMOUS, f"{micro_batch} tokens at a time")
+        yield MemoryPart(PartKind.ATTENTION_MASKS, masks, Held.ANONYMOUS, "when the context is full")
+        yield MemoryPart(PartKind.ATTENTION_SCORES, scores, Held.ANONYMOUS, "when the context is full")
         products = plain_scratch_bytes(shape, cells, micro_batch) * is_plain
         scratch = max(scratch_bytes(shape, micro_batch, choices.threads), products)
-        yield MemoryPart("scratch memory", scratch, Held.ANONYMOUS, f"{choices.threads} threads")
+        yield MemoryPart(PartKind.SCRATCH_MEMORY, scratch, Held.ANONYMOUS, f"{choices.threads} threads")
         tables = process.context_table_bytes(shape, cells, sequences)
-        yield MemoryPart("context tables", tables, Held.ANONYMOUS)
-        yield MemoryPart("vocabulary", process.vocabulary_bytes(self.header, shape), Held.ANONYMOUS)
-        yield MemoryPart("Python", process.INTERPRETER_BYTES, Held.ANONYMOUS)
-        yield MemoryPart("libraries", process.LIBRARIES_BYTES, Held.FILE)
+        yield MemoryPart(PartKind.CONTEXT_TABLES, tables, Held.ANONYMOUS)
+        yield MemoryPart(PartKind.VOCABULARY, process.vocabulary_bytes(self.header, shape), Held.ANONYMOUS)
+        yield MemoryPart(PartKind.PYTHON, process.INTERPRETER_BYTES, Held.ANONYMOUS)
+        yield MemoryPart(PartKind.LIBRARIES, process.LIBRARIES_BYTES, Held.FILE)
         yield from options.beside
 
     def _kernel_part(self, parts: Sequence[MemoryPart]) -> MemoryPart:
         """Page tables stay when their pages go: what is on flash has been mapped as well."""
         mapped = sum(part.size_bytes for part in parts)
         kernel = process.kernel_bytes(mapped, self.options.platform.page_bytes)
-        return MemoryPart("kernel", kernel, Held.ANONYMOUS, "page tables")
+        return MemoryPart(PartKind.KERNEL, kernel, Held.ANONYMOUS, "page tables")
 
 
 def _without(body: ClassBytes, streamed_bytes: int) -> ClassBytes:

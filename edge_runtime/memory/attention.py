@@ -11,7 +11,8 @@ as fast, but Qwen 3's: 105 and 89.
 
 from __future__ import annotations
 
-from .plan import KvType, Platform
+from ..values.kv_type import KvType
+from .platform import Platform
 from .shape import Layer, ModelShape
 
 _WIDEST_HEAD = 128

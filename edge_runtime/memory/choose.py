@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 
 from ..errors import MemoryBudgetExceeded
 from ..gguf.header import GgufHeader
+from ..values.kv_type import KvType
 from ..values.units import size_to_type
 from .assemble import Model
 from .attention import allows_plain, plain_is_faster
 from .explain import explain, what_was_given_up
 from .kv_cache import can_hold
-from .plan import KvType, MemoryChoices, MemoryPlan, PlanOptions, PlePolicy
+from .plan import MemoryChoices, MemoryPlan, PlanOptions, PlePolicy
 
 DEFAULT_CONTEXT_TOKENS = 4096
 STREAMING_CONTEXT_TOKENS = 2048  # a context that small is worth streaming weights for
@@ -38,12 +39,7 @@ class Rung:
 
 
 def plan_memory(
-    header: GgufHeader,
-    options: PlanOptions | None = None,
-    budget_bytes: int | None = None,
-    *,
-    projector: GgufHeader | None = None,
-    adapters: Sequence[GgufHeader] = (),
+    header: GgufHeader, options: PlanOptions | None = None, budget_bytes: int | None = None
 ) -> MemoryPlan:
     """The best settings that fit the budget, and what they hold. None: no budget.
 
@@ -51,7 +47,7 @@ def plan_memory(
     a coarser cache or more streaming. Raises MemoryBudgetExceeded, which carries the
     smallest plan there is.
     """
-    model = Model(header, options or PlanOptions(), projector=projector, adapters=adapters)
+    model = Model(header, options or PlanOptions())
     rungs = list(ladder(model))
     totals = [model.total_bytes(rung.choices) for rung in rungs]
     for rung, total_bytes in zip(rungs, totals, strict=True):
@@ -261,7 +257,7 @@ def _exceeded(
         f"{model.header.path.name} with {plan.context_tokens} tokens of context needs "
         f"{needed}, the budget is {budget} ({plan.describe()})"
         + (f", after giving up {given_up}" if given_up else ""),
-        hint=f"--budget {enough} fits; a smaller --context or file needs less",
+        hint=f"budget='{enough}' fits; a smaller context_tokens= or file needs less",
         plan=plan,
         budget_bytes=budget_bytes,
         minimum_bytes=plan.minimum_bytes,

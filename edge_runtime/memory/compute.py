@@ -13,7 +13,7 @@ Source of what is laid out: llama.cpp src/models/*.cpp, ggml/src/ggml-alloc.c.
 
 from __future__ import annotations
 
-from .plan import KvType
+from ..values.kv_type import KvType
 from .shape import ModelShape
 
 _F32_BYTES, _F16_BYTES = 4, 2

@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..gguf.header import GgufHeader
-from . import Held, MemoryPart, MemoryPlan, PlePolicy
 from .attention import allows_plain, plain_bytes, plain_scratch_bytes
 from .compute import mask_bytes, numbers_per_token, scratch_bytes
 from .kv_cache import full_cells, window_cells
+from .part import Held, MemoryPart, PartKind
+from .plan import MemoryPlan, PlePolicy
 from .shape import ModelShape, read_shape
 from .weights import EMBEDDING_TENSOR, PLE_TENSOR
 
@@ -40,9 +41,11 @@ def expected_at(
     shape = read_shape(header)
     tokens = prompt_tokens + answer_tokens
     sizes = _masks(plan, shape, prompt_tokens, tokens)
-    sizes["compute buffers"] = int(plan.part_bytes("compute buffers") * _share_of_rows(plan, prompt_tokens))
-    sizes["attention scores"] = _scores(plan, shape, prompt_tokens, tokens)
-    sizes["scratch memory"] = _scratch(plan, shape, prompt_tokens, tokens)
+    sizes[PartKind.COMPUTE_BUFFERS] = int(
+        plan.part_bytes(PartKind.COMPUTE_BUFFERS) * _share_of_rows(plan, prompt_tokens)
+    )
+    sizes[PartKind.ATTENTION_SCORES] = _scores(plan, shape, prompt_tokens, tokens)
+    sizes[PartKind.SCRATCH_MEMORY] = _scratch(plan, shape, prompt_tokens, tokens)
     sizes.update(_rows(plan, header, different_ids(tokens, shape.vocabulary_tokens)))
     return replace(plan, parts=tuple(_resized(part, sizes) for part in plan.parts))
 
@@ -54,10 +57,10 @@ def different_ids(tokens: int, vocabulary_tokens: int) -> int:
     return round(vocabulary_tokens * (1 - (1 - 1 / vocabulary_tokens) ** tokens))
 
 
-def _resized(part: MemoryPart, sizes: Mapping[str, int]) -> MemoryPart:
-    if part.held is Held.FLASH or part.name not in sizes:
+def _resized(part: MemoryPart, sizes: Mapping[PartKind, int]) -> MemoryPart:
+    if part.held is Held.FLASH or part.kind not in sizes:
         return part
-    return replace(part, size_bytes=sizes[part.name])
+    return replace(part, size_bytes=sizes[part.kind])
 
 
 def _share_of_rows(plan: MemoryPlan, prompt_tokens: int) -> float:
@@ -68,7 +71,7 @@ def _micro_batch(plan: MemoryPlan) -> int:
     return min(plan.choices.micro_batch_tokens, plan.context_tokens * plan.max_sequences)
 
 
-def _masks(plan: MemoryPlan, shape: ModelShape, prompt_tokens: int, tokens: int) -> dict[str, int]:
+def _masks(plan: MemoryPlan, shape: ModelShape, prompt_tokens: int, tokens: int) -> dict[PartKind, int]:
     micro_batch = _micro_batch(plan)
     cells = full_cells(plan.context_tokens, plan.max_sequences)
     windowed = window_cells(shape, plan.context_tokens, micro_batch, plan.max_sequences)
@@ -80,18 +83,18 @@ def _masks(plan: MemoryPlan, shape: ModelShape, prompt_tokens: int, tokens: int)
         reused = 4 * rows * numbers_per_token(shape)  # F32
         unseen = mask_bytes(shape, cells, windowed, micro_batch) - touched
         touched += min(reused, unseen)
-    return {"attention masks": plan.part_bytes("attention masks") * touched // max(whole, 1)}
+    return {PartKind.ATTENTION_MASKS: plan.part_bytes(PartKind.ATTENTION_MASKS) * touched // max(whole, 1)}
 
 
 def _scores(plan: MemoryPlan, shape: ModelShape, prompt_tokens: int, tokens: int) -> int:
-    micro_batch, planned = _micro_batch(plan), plan.part_bytes("attention scores")
+    micro_batch, planned = _micro_batch(plan), plan.part_bytes(PartKind.ATTENTION_SCORES)
     rows, used = min(prompt_tokens, micro_batch), full_cells(tokens, 1)
-    buffers = plan.part_bytes("compute buffers") * rows // micro_batch
+    buffers = plan.part_bytes(PartKind.COMPUTE_BUFFERS) * rows // micro_batch
     return min(max(plain_bytes(shape, used, rows) - buffers, 0), planned)
 
 
 def _scratch(plan: MemoryPlan, shape: ModelShape, prompt_tokens: int, tokens: int) -> int:
-    micro_batch, planned = _micro_batch(plan), plan.part_bytes("scratch memory")
+    micro_batch, planned = _micro_batch(plan), plan.part_bytes(PartKind.SCRATCH_MEMORY)
     by_rows = scratch_bytes(shape, micro_batch, plan.choices.threads) * _share_of_rows(plan, prompt_tokens)
     is_plain = not plan.choices.flash_attention and allows_plain(plan.choices.kv_type)
     rows, used = min(prompt_tokens, micro_batch), full_cells(tokens, 1)
@@ -105,15 +108,15 @@ def _layers_follow_the_mask(shape: ModelShape) -> bool:
     return bool(seeing) and seeing[-1] < len(shape.layers) - 2
 
 
-def _rows(plan: MemoryPlan, header: GgufHeader, rows: int) -> dict[str, int]:
+def _rows(plan: MemoryPlan, header: GgufHeader, rows: int) -> dict[PartKind, int]:
     embedding = _pages_bytes(header, EMBEDDING_TENSOR, rows, 1)
     ple = _pages_bytes(header, PLE_TENSOR, rows, 1)
-    looked_up = any(part.name == "embedding table" for part in plan.parts)
-    sizes = {"embedding rows": embedding}
+    looked_up = any(part.kind is PartKind.EMBEDDING_TABLE for part in plan.parts)
+    sizes = {PartKind.EMBEDDING_ROWS: embedding}
     if plan.choices.ple_policy is PlePolicy.CACHE:
-        sizes["PLE cache"] = min(plan.choices.ple_cache_bytes, ple + embedding * looked_up)
+        sizes[PartKind.PLE_CACHE] = min(plan.choices.ple_cache_bytes, ple + embedding * looked_up)
     elif plan.choices.ple_policy is PlePolicy.MAPPED:
-        sizes["PLE pages"] = _pages_bytes(header, PLE_TENSOR, rows, _FAULT_PAGES)
+        sizes[PartKind.PLE_PAGES] = _pages_bytes(header, PLE_TENSOR, rows, _FAULT_PAGES)
     return sizes
 
 

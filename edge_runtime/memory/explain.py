@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ..values.kv_type import KvType
 from .assemble import Model
 from .kv_cache import can_hold
-from .plan import KvType, MemoryChoices, MemoryPlan, PlePolicy
+from .part import PartKind
+from .plan import MemoryChoices, MemoryPlan, PlePolicy
 
-_ASSUMED_FLASH_BYTES_PER_S = 1e9
+_ASSUMED_FLASH_BYTES_PER_S = 1_000_000_000
 
 
 def explain(model: Model, plan: MemoryPlan, ladder: Sequence[MemoryChoices]) -> tuple[str, ...]:
     lines = [_chosen(plan), _given_up(plan, ladder[0]), _ple(plan), _platform(model, plan)]
-    lines.append(_streaming(model, plan))
+    lines.append(_streaming(plan))
     lines += [_next_step(model, plan, ladder), _more_context(model, plan, ladder[0]), _certainty(model, plan)]
     return tuple(line for line in lines if line)
 
@@ -58,7 +60,7 @@ def _given_up(plan: MemoryPlan, best: MemoryChoices) -> str:
 
 
 def _ple(plan: MemoryPlan) -> str:
-    policy, table = plan.choices.ple_policy, plan.size_text(plan.part_bytes("per-layer embeddings"))
+    policy, table = plan.choices.ple_policy, plan.size_text(plan.part_bytes(PartKind.PLE))
     if policy is PlePolicy.CACHE:
         return (
             f"The per-layer embeddings ({table}) stay on flash; "
@@ -77,14 +79,12 @@ def _platform(model: Model, plan: MemoryPlan) -> str:
     return f"{found.system} has no call that lets go of a mapped page: which of them stay is its own choice."
 
 
-def _streaming(model: Model, plan: MemoryPlan) -> str:
+def _streaming(plan: MemoryPlan) -> str:
     streamed = plan.choices.streamed_bytes
     if not streamed:
         return ""
-    speed = model.options.flash_bytes_per_s
-    seconds = streamed / (speed or _ASSUMED_FLASH_BYTES_PER_S)
-    at = f"{plan.size_text(int(speed or _ASSUMED_FLASH_BYTES_PER_S))}/s"
-    at += " as measured" if speed else " (not measured here)"
+    seconds = streamed / _ASSUMED_FLASH_BYTES_PER_S
+    at = f"{plan.size_text(_ASSUMED_FLASH_BYTES_PER_S)}/s (not measured here)"
     missing = plan.size_text(max(plan.comfortable_bytes - (plan.budget_bytes or 0), 0))
     return (
         f"{plan.size_text(streamed)} of weights are read from flash for every token: {seconds:.2f} s at "
@@ -109,13 +109,13 @@ def _next_step(model: Model, plan: MemoryPlan, ladder: Sequence[MemoryChoices]) 
 
 
 def _more_context(model: Model, plan: MemoryPlan, best: MemoryChoices) -> str:
-    """What --context or --kv could ask for within the same budget."""
+    """What context_tokens= or kv_type= could ask for within the same budget."""
     choices, options = plan.choices, model.options
     if plan.budget_bytes is None or not plan.fits or choices.streamed_bytes or options.context_tokens:
         return ""
     largest = _largest_context(model, choices, plan.budget_bytes)
     if choices.context_tokens == best.context_tokens and largest > choices.context_tokens:
-        return f"There is room for --context {largest}."
+        return f"There is room for context_tokens={largest}."
     smaller = replace(choices, kv_type=KvType.Q8_0)
     if options.kv_type is KvType.F16 and can_hold(model.shape, KvType.Q8_0):
         gained = _largest_context(model, smaller, plan.budget_bytes) - choices.context_tokens

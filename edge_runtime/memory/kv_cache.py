@@ -7,7 +7,8 @@ llama_context's constructor. All of it is touched: llama.cpp clears it when it m
 from __future__ import annotations
 
 from ..gguf.header import GgufHeader
-from .plan import KvType
+from ..gguf.types import GGML_TYPES
+from ..values.kv_type import KvType
 from .shape import Layer, ModelShape, read_shape
 
 _CELLS_STEP = 256  # both caches are rounded up to it
@@ -49,17 +50,16 @@ def window_cells(shape: ModelShape, context_tokens: int, micro_batch_tokens: int
 
 def cell_bytes(layer: Layer, kv_type: KvType) -> int:
     """One token in one layer."""
+    stored = GGML_TYPES[kv_type.ggml_number]
     return sum(
-        width // kv_type.ggml_type.block_elements * kv_type.ggml_type.block_bytes
-        for width in (layer.key_width, layer.value_width)
+        width // stored.block_elements * stored.block_bytes for width in (layer.key_width, layer.value_width)
     )
 
 
 def can_hold(shape: ModelShape, kv_type: KvType) -> bool:
     """llama.cpp wants whole blocks in each head."""
-    return all(
-        width % kv_type.ggml_type.block_elements == 0 for layer in shape.layers for width in layer.head_widths
-    )
+    block_elements = GGML_TYPES[kv_type.ggml_number].block_elements
+    return all(width % block_elements == 0 for layer in shape.layers for width in layer.head_widths)
 
 
 def _rounded(cells: int) -> int:

@@ -7,21 +7,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ..gguf.types import GgmlType
+from ..values.kv_type import KvType
 from ..values.units import ByteUnits, format_bytes
-
-
-class KvType(Enum):
-    """How keys and values are stored."""
-
-    F16 = "f16"
-    Q8_0 = "q8_0"
-    Q4_0 = "q4_0"
-
-    @property
-    def ggml_type(self) -> GgmlType:
-        """Its number is what llama.cpp's type_k and type_v want."""
-        return GgmlType[self.name]
+from .part import Held, MemoryPart, PartKind
+from .platform import Platform
 
 
 class PlePolicy(Enum):
@@ -31,23 +20,6 @@ class PlePolicy(Enum):
     RESIDENT = "resident"  # the whole table in RAM
     MAPPED = "mapped"  # an ordinary mapping: pages come, with their neighbours, and go
     CACHE = "cache"  # on flash, with a cache of rows that never outgrows its cap
-
-
-class Held(Enum):
-    """Who can take the memory back."""
-
-    ANONYMOUS = "anonymous"  # nobody: it must stay, or be swapped
-    FILE = "file"  # the kernel, which reads it again when needed
-    LOCKED = "locked"  # nobody: file pages that are pinned
-    FLASH = "flash"  # not in RAM
-
-
-@dataclass(frozen=True)
-class MemoryPart:
-    name: str
-    size_bytes: int
-    held: Held
-    detail: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,17 +53,6 @@ class MemoryChoices:
 
 
 @dataclass(frozen=True)
-class Platform:
-    """What decides where weights can live, besides their size."""
-
-    system: str = "Linux"
-    cpu_features: frozenset[str] = frozenset()  # as in device.Cpu: which weights llama.cpp repacks
-    can_repack: bool = True  # False: the crash guard found that repacked weights crash here
-    can_release: bool = True  # pages of a mapping can be given back: madvise
-    page_bytes: int = 4096
-
-
-@dataclass(frozen=True)
 class PlanOptions:
     """What the user fixed. None: the planner picks."""
 
@@ -106,7 +67,6 @@ class PlanOptions:
     threads: int | None = None
     max_sequences: int = 1
     may_stream: bool = True
-    flash_bytes_per_s: float | None = None  # None: not measured
     compute_factor: float = 1.0  # llama.cpp's own figures over ours: see llama_backend.dry_run
     kv_factor: float = 1.0
     platform: Platform = field(default_factory=Platform)
@@ -154,16 +114,15 @@ class MemoryPlan:
     @property
     def buffer_bytes(self) -> int:
         """What llama.cpp logs as the size of its compute buffer."""
-        names = ("compute buffers", "attention masks", "attention scores")
-        return sum(self.part_bytes(name) for name in names)
+        return self.part_bytes(PartKind.COMPUTE_BUFFERS, PartKind.ATTENTION_MASKS, PartKind.ATTENTION_SCORES)
 
     @property
     def context_tokens(self) -> int:
         return self.choices.context_tokens
 
-    def part_bytes(self, name: str) -> int:
-        """0 when there is no part of that name."""
-        return sum(part.size_bytes for part in self.parts if part.name == name)
+    def part_bytes(self, *kinds: PartKind) -> int:
+        """All parts of these kinds together; 0 when there is none."""
+        return _total(part for part in self.parts if part.kind in kinds)
 
     def describe(self) -> str:
         """One line for messages: what is in RAM."""
@@ -181,9 +140,7 @@ class MemoryPlan:
             "budget_bytes": self.budget_bytes,
             "total_bytes": self.total_bytes,
             "minimum_bytes": self.minimum_bytes,
-            "parts": [
-                {"name": part.name, "bytes": part.size_bytes, "held": part.held.value} for part in self.parts
-            ],
+            "parts": [part.as_json() for part in self.parts],
             "choices": self.choices.as_json(),
             "explanation": list(self.explanation),
             "anonymous_bytes": self.anonymous_bytes,

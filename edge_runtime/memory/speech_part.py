@@ -6,7 +6,7 @@ Measured on x86-64, Linux 6.18, Python 3.11, onnxruntime 1.32, with Whisper base
 
 from __future__ import annotations
 
-from .plan import Held, MemoryPart
+from .part import Held, MemoryPart, PartKind
 
 # Sound from a microphone, as raw samples or plain WAV. FFmpeg, for any other file, takes 23 MB more.
 _LIBRARIES_BYTES = 26_000_000  # file: what is touched of onnxruntime's code
@@ -30,14 +30,13 @@ def speech_parts(weight_bytes: int) -> tuple[MemoryPart, ...]:
     Our assumption for other sizes than base: everything grows with the weights.
     """
     work_bytes = max(int(_WORK_SHARE * weight_bytes), _LEAST_WORK_BYTES)
+    copied_bytes, mapped_bytes = int(_COPIED_SHARE * weight_bytes), int(_MAPPED_SHARE * weight_bytes)
     return (
-        MemoryPart(
-            "speech model", int(_COPIED_SHARE * weight_bytes), Held.ANONYMOUS, "copies in another order"
-        ),
-        MemoryPart("speech model, mapped", int(_MAPPED_SHARE * weight_bytes), Held.FILE, "its token table"),
-        MemoryPart("speech work memory", work_bytes, Held.ANONYMOUS, "30 s at once"),
-        MemoryPart("voice detector", _DETECTOR_BYTES, Held.ANONYMOUS, "and the libraries' tables"),
-        MemoryPart("speech libraries", _LIBRARIES_BYTES, Held.FILE),
+        MemoryPart(PartKind.SPEECH_MODEL, copied_bytes, Held.ANONYMOUS, "copies in another order"),
+        MemoryPart(PartKind.SPEECH_MODEL_MAPPED, mapped_bytes, Held.FILE, "its token table"),
+        MemoryPart(PartKind.SPEECH_WORK_MEMORY, work_bytes, Held.ANONYMOUS, "30 s at once"),
+        MemoryPart(PartKind.VOICE_DETECTOR, _DETECTOR_BYTES, Held.ANONYMOUS, "and the libraries' tables"),
+        MemoryPart(PartKind.SPEECH_LIBRARIES, _LIBRARIES_BYTES, Held.FILE),
     )
 
 
@@ -45,8 +44,8 @@ def faster_whisper_parts(weights: int) -> tuple[MemoryPart, ...]:
     """`weights`: how many numbers the model has."""
     work_bytes = max(int(_FASTER_WORK_BYTES * weights), _LEAST_WORK_BYTES)
     return (
-        MemoryPart("speech model", int(_FASTER_WEIGHT_BYTES * weights), Held.ANONYMOUS, "in 8 bits"),
-        MemoryPart("speech work memory", work_bytes, Held.ANONYMOUS, "30 s at once"),
-        MemoryPart("voice detector", _DETECTOR_BYTES, Held.ANONYMOUS, "and the libraries' tables"),
-        MemoryPart("speech libraries", _FASTER_LIBRARIES_BYTES, Held.FILE),
+        MemoryPart(PartKind.SPEECH_MODEL, int(_FASTER_WEIGHT_BYTES * weights), Held.ANONYMOUS, "in 8 bits"),
+        MemoryPart(PartKind.SPEECH_WORK_MEMORY, work_bytes, Held.ANONYMOUS, "30 s at once"),
+        MemoryPart(PartKind.VOICE_DETECTOR, _DETECTOR_BYTES, Held.ANONYMOUS, "and the libraries' tables"),
+        MemoryPart(PartKind.SPEECH_LIBRARIES, _FASTER_LIBRARIES_BYTES, Held.FILE),
     )

@@ -15,7 +15,7 @@ from enum import Enum
 
 from ..gguf.header import GgufHeader
 from ..gguf.types import GgmlType, TensorInfo
-from .plan import Platform
+from .platform import Platform
 from .streaming import streamable_bytes
 
 PLE_TENSOR = "per_layer_token_embd.weight"

@@ -18,11 +18,11 @@ from ..catalog.catalog import ModelLocation, locate
 from ..gguf.check import check_header
 from ..gguf.header import GgufHeader, read_header
 from ..gguf.sampling import read_sampling
+from ..memory import LoadOptions, load_options
 from ..values.records import MemoryUsage, Reply
-from ..values.units import byte_units_of, parse_bytes
 from .engine import GenerationRequest, Ticket
 from .engine.request import Event
-from .opening import Opened, Wish, budget_exceeded, open_engine, plan_options
+from .opening import OpenModel, budget_exceeded, open_engine
 from .prompt.fitting import Messages, PromptFitter
 from .prompt.template import ChatTemplate
 from .prompt.tokens import check_token_ids, text_of_tokens
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..backends.llama import LlamaBackend
-    from ..memory import MemoryPart, MemoryPlan
+    from ..memory import LoadKeywords, MemoryPlan
     from ..values.records import GenerationKeywords
 
 
@@ -43,7 +43,7 @@ class Runtime:
     It belongs to the process that opened it: a forked child has to open its own.
     """
 
-    def __init__(self, opened: Opened, location: ModelLocation, header: GgufHeader) -> None:
+    def __init__(self, opened: OpenModel, location: ModelLocation, header: GgufHeader) -> None:
         """Runtime.open() is the way in."""
         self._opened, self._engine, self._monitor = opened, opened.engine, opened.monitor
         self._closed = False
@@ -65,57 +65,26 @@ class Runtime:
     def open(
         cls,
         model: str | Path,
+        options: LoadOptions | None = None,
         *,
-        budget: str | int | None = None,
-        context_tokens: int | None = None,
-        kv_type: str | None = None,
-        micro_batch_tokens: int | None = None,
-        repack: bool | None = None,
-        flash_attention: bool | None = None,
-        ple: str | None = None,
-        ple_locked: str | int | None = None,
-        parallel: int = 1,
-        threads: int | None = None,
-        gpu_layers: int | None = None,
-        residency: bool = True,
-        beside: Sequence[MemoryPart] = (),
         on_progress: Callable[[float], None] | None = None,
+        **keywords: Unpack[LoadKeywords],
     ) -> Runtime:
         """Load a model by catalog name or GGUF path. Never touches a network.
 
-        budget: the most memory it may take, "2GB" or bytes; default what is safe on this device now. What
-        is left out is chosen so that it fits: see `edge-runtime plan`. context_tokens: for each of
-        `parallel` conversations; default up to 4096. kv_type: "f16", "q8_0" or "q4_0". micro_batch_tokens:
-        how many tokens of a prompt are evaluated at once. repack: weights in the order that this processor
-        likes best. flash_attention: takes less memory, and is slower on x86 with heads of up to 128
-        numbers. ple: where per-layer embeddings live, "cache", "mapped" or "resident"; ple_locked: how much
-        of them stays in memory beside the cache, "16MB", from the lowest token id on. threads: default the
-        physical cores that this process may use. gpu_layers: how many layers a GPU takes; default all, 0
-        for none. residency: False leaves all pages to the system. beside: what else the budget has to hold
-        here, such as speech_parts(). on_progress: 0.0 to 1.0.
+        Runtime.open("gemma-3n-e2b-it", budget="2GB", context_tokens=4096): the keywords are the fields
+        of LoadOptions, whether an object of it is given as well or not. What is left out is chosen so
+        that it fits the budget: plan() says what that would be. on_progress: 0.0 to 1.0.
 
         Raises ModelNotFound, ModelFileInvalid, ModelUnsupported, ModelLoadFailed,
         MemoryBudgetExceeded, EngineUnavailable or OptionInvalid.
         """
         started_s = time.perf_counter()
-        options = plan_options(
-            context_tokens=context_tokens,
-            kv_type=kv_type,
-            micro_batch_tokens=micro_batch_tokens,
-            repack=repack,
-            flash_attention=flash_attention,
-            ple=ple,
-            ple_locked=ple_locked,
-            parallel=parallel,
-            threads=threads,
-            beside=beside,
-            byte_units=byte_units_of(budget),
-        )
-        wish = Wish(options, None if budget is None else parse_bytes(budget), gpu_layers, residency)
+        asked = load_options(options, keywords)
         location = locate(model)
         header = read_header(location.path)
         check_header(header)
-        opened = open_engine(location, header, wish, on_progress)
+        opened = open_engine(location, header, asked, on_progress)
         try:
             runtime = cls(opened, location, header)
         except BaseException:

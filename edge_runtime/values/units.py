@@ -41,7 +41,7 @@ def parse_bytes(text: str | int, *, option: str = "budget") -> int:
     size_bytes = text if isinstance(text, int) and not isinstance(text, bool) else _parsed(str(text).strip())
     if size_bytes is None or size_bytes < 1:
         raise OptionInvalid(
-            f"--{option}: {str(text)[:40]!r} is not a size",
+            f"{option}: {str(text)[:40]!r} is not a size",
             hint="write it like 2GB (2,000,000,000 bytes), 1.5GiB or 800MB",
             option=option,
             value=str(text)[:40],

@@ -28,8 +28,8 @@ def model_path(name: str) -> Path:
 
 @contextmanager
 def open_engine(name: str, **options: Any) -> Iterator[Engine]:
-    settings = BackendOptions(**{"context_tokens": CONTEXT_TOKENS, **options})
-    engine = Engine(lambda: LlamaBackend(model_path(name), settings, threads=THREADS))
+    settings = BackendOptions(**{"context_tokens": CONTEXT_TOKENS, "threads": THREADS, **options})
+    engine = Engine(lambda: LlamaBackend(model_path(name), settings))
     try:
         yield engine
     finally:

@@ -17,14 +17,12 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from edge_runtime.backends.guard.probe import run_probe
-from edge_runtime.backends.llama.dry_run import plan_with_dry_run
 from edge_runtime.bench.plan_check import Comparison, Measured, measure
 from edge_runtime.catalog.catalog import locate
-from edge_runtime.device.device import default_threads
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.gguf.header import read_header
-from edge_runtime.memory import KvType, PlanOptions, this_platform
+from edge_runtime.memory import LoadOptions
+from edge_runtime.runtime.planning import plan
 
 from .limits.model_files import ModelMissing, default_folder, model_at
 from .machine import describe_machine
@@ -103,16 +101,16 @@ class Result:
 def run_case(case: Case, folder: Path) -> Result:
     try:
         path = locate(model_at(case.model, folder)).path
-        options = PlanOptions(
+        options = LoadOptions(
+            budget=case.budget_bytes,
             context_tokens=case.context_tokens,
-            kv_type=KvType(case.kv_type),
+            kv_type=case.kv_type,
             repack=case.repack,
-            threads=default_threads(),
-            platform=this_platform(can_repack=run_probe().use_extra_bufts),
         )
         header = read_header(path)
-        plan = plan_with_dry_run(header, options, case.budget_bytes)
-        return Result(case, measure(header, plan, options, most_prompt_tokens=case.prompt_tokens))
+        return Result(
+            case, measure(header, plan(path, options), options, most_prompt_tokens=case.prompt_tokens)
+        )
     except (EdgeRuntimeError, ModelMissing) as error:
         return Result(case, None, f"{type(error).__name__}: {str(error).splitlines()[-1]}")
 

@@ -62,7 +62,7 @@ def logits_after(model: Path, prompt: list[int], adapter: Path | None = None) ->
 @contextmanager
 def opened(path: Path, adapter: Path | None = None) -> Iterator[LlamaBackend]:
     """A model, and an adapter applied in full. Raises ModelLoadFailed."""
-    backend = LlamaBackend(path, BackendOptions(context_tokens=64), threads=1)
+    backend = LlamaBackend(path, BackendOptions(context_tokens=64, threads=1))
     try:
         if adapter is not None:
             _use_adapter(backend, adapter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,7 @@ from edge_runtime.cli.main import main
 from edge_runtime.cli.screen.plan_report import measured_lines
 from edge_runtime.errors import ChildUnavailable, EngineUnavailable, MemoryBudgetExceeded, ModelNotFound
 from edge_runtime.gguf.types import GgmlType
-from edge_runtime.memory import Held, KvType, MemoryPlan, PlePolicy, plan_memory
+from edge_runtime.memory import Held, KvType, LoadOptions, MemoryPlan, PartKind, PlePolicy, plan_memory
 from edge_runtime.memory.expected import different_ids, expected_at
 from edge_runtime.values.units import ByteUnits
 
@@ -48,7 +48,7 @@ MODEL = header(
 
 def found_for(plan: MemoryPlan, **changes: object) -> Found:
     """A child that held just what was planned."""
-    libraries = plan.part_bytes("libraries")
+    libraries = plan.part_bytes(PartKind.LIBRARIES)
     exact = Found(
         anonymous_bytes=plan.anonymous_bytes,
         file_bytes=plan.file_bytes,
@@ -60,8 +60,8 @@ def found_for(plan: MemoryPlan, **changes: object) -> Found:
 
 
 def logged_for(plan: MemoryPlan) -> DryRunSizes:
-    buffers = plan.part_bytes("compute buffers") + plan.part_bytes("attention masks")
-    return DryRunSizes(compute_bytes=buffers, kv_bytes=plan.part_bytes("KV cache"), output_bytes=0)
+    buffers = plan.part_bytes(PartKind.COMPUTE_BUFFERS) + plan.part_bytes(PartKind.ATTENTION_MASKS)
+    return DryRunSizes(compute_bytes=buffers, kv_bytes=plan.part_bytes(PartKind.KV_CACHE), output_bytes=0)
 
 
 # --- what is expected ------------------------------------------------------------------
@@ -76,10 +76,10 @@ def test_a_full_context_is_expected_as_planned_but_for_rows() -> None:
 
 def test_masks_are_touched_as_far_as_the_tokens_go() -> None:
     plan = plan_memory(MODEL, option(context_tokens=32768))
-    part = expected_at(plan, 1000, MODEL, answer_tokens=24).part_bytes("attention masks")
+    part = expected_at(plan, 1000, MODEL, answer_tokens=24).part_bytes(PartKind.ATTENTION_MASKS)
     # 256 rows of 1024 cells, in the full cache and 768 in the window's: 2 bytes each
     assert part == 2 * 256 * (1024 + 768)
-    assert plan.part_bytes("attention masks") == 2 * 256 * (32768 + 768)
+    assert plan.part_bytes(PartKind.ATTENTION_MASKS) == 2 * 256 * (32768 + 768)
 
 
 def test_scores_and_their_copy_are_touched_as_far_as_the_tokens_go() -> None:
@@ -87,10 +87,10 @@ def test_scores_and_their_copy_are_touched_as_far_as_the_tokens_go() -> None:
     asked = option(context_tokens=8192, micro_batch_tokens=128, flash_attention=False)
     plan = plan_memory(narrow, asked)
     part = expected_at(plan, 1000, narrow, answer_tokens=24)
-    assert plan.part_bytes("scratch memory") == 2 * 16 * 128 * 8192
-    assert part.part_bytes("scratch memory") == 2 * 16 * 128 * 1024
-    assert part.part_bytes("attention scores") < plan.part_bytes("attention scores") // 7
-    assert expected_at(plan, 64, narrow).part_bytes("scratch memory") == 2 * 16 * 64 * 256
+    assert plan.part_bytes(PartKind.SCRATCH_MEMORY) == 2 * 16 * 128 * 8192
+    assert part.part_bytes(PartKind.SCRATCH_MEMORY) == 2 * 16 * 128 * 1024
+    assert part.part_bytes(PartKind.ATTENTION_SCORES) < plan.part_bytes(PartKind.ATTENTION_SCORES) // 7
+    assert expected_at(plan, 64, narrow).part_bytes(PartKind.SCRATCH_MEMORY) == 2 * 16 * 64 * 256
 
 
 def test_later_layers_use_the_place_of_the_mask() -> None:
@@ -102,29 +102,27 @@ def test_later_layers_use_the_place_of_the_mask() -> None:
     }
     longer = replace(MODEL, metadata=metadata, tensors=(*MODEL.tensors[:-1],))
     plan = plan_memory(longer, option(context_tokens=32768))
-    assert expected_at(plan, 1000, longer).part_bytes("attention masks") > 2 * 256 * (1024 + 768)
+    assert expected_at(plan, 1000, longer).part_bytes(PartKind.ATTENTION_MASKS) > 2 * 256 * (1024 + 768)
     last_sees = replace(longer, metadata={**metadata, "gemma4.block_count": 8})
     plan = plan_memory(last_sees, option(context_tokens=32768))
-    assert expected_at(plan, 1000, last_sees).part_bytes("attention masks") == 2 * 256 * (1024 + 768)
+    assert expected_at(plan, 1000, last_sees).part_bytes(PartKind.ATTENTION_MASKS) == 2 * 256 * (1024 + 768)
 
 
 def test_a_prompt_shorter_than_a_micro_batch_touches_less_of_the_buffers() -> None:
     plan = plan_memory(MODEL)
     short = expected_at(plan, 128, MODEL)
-    assert short.part_bytes("compute buffers") == plan.part_bytes("compute buffers") // 2
-    assert short.part_bytes("scratch memory") == plan.part_bytes("scratch memory") // 2
-    assert short.part_bytes("KV cache") == plan.part_bytes("KV cache")
+    assert short.part_bytes(PartKind.COMPUTE_BUFFERS) == plan.part_bytes(PartKind.COMPUTE_BUFFERS) // 2
+    assert short.part_bytes(PartKind.SCRATCH_MEMORY) == plan.part_bytes(PartKind.SCRATCH_MEMORY) // 2
+    assert short.part_bytes(PartKind.KV_CACHE) == plan.part_bytes(PartKind.KV_CACHE)
 
 
 def test_rows_come_one_by_one_up_to_the_cap() -> None:
     plan = plan_memory(MODEL)
     assert plan.choices.ple_policy is PlePolicy.CACHE
     row_bytes = (1024 + 2048) // 32 * 34 + 2 * 4096  # of both tables, each on a page more
-    assert expected_at(plan, 100, MODEL).part_bytes("PLE cache") == 100 * row_bytes
-    assert expected_at(plan, 4096, MODEL).part_bytes("PLE cache") == 32 * MB
-    assert expected_at(plan, 100, MODEL).part_bytes("per-layer embeddings") == plan.part_bytes(
-        "per-layer embeddings"
-    )
+    assert expected_at(plan, 100, MODEL).part_bytes(PartKind.PLE_CACHE) == 100 * row_bytes
+    assert expected_at(plan, 4096, MODEL).part_bytes(PartKind.PLE_CACHE) == 32 * MB
+    assert expected_at(plan, 100, MODEL).part_bytes(PartKind.PLE) == plan.part_bytes(PartKind.PLE)
 
 
 @pytest.mark.parametrize(("tokens", "different"), [(1, 1), (100, 100), (200_000, 126_424)])
@@ -136,17 +134,27 @@ def test_different_ids(tokens: int, different: int) -> None:
 
 
 def test_the_child_gets_the_choices() -> None:
-    options = option(threads=2)
-    plan = plan_memory(MODEL, options, 1500 * MB)
-    task = task_of(MODEL, plan, options, 2048)
-    assert (task.context_tokens, task.kv_type, task.ple) == (4096, "f16", "cache")
-    assert (task.prompt_tokens, task.answer_tokens, task.budget_bytes) == (2048, 16, 1500 * MB)
+    plan = plan_memory(MODEL, option(threads=2), 1500 * MB)
+    task = task_of(MODEL, plan, LoadOptions(threads=2, ple_locked="4MB"), 2048)
+    assert task.options == LoadOptions(
+        budget=1500 * MB,
+        context_tokens=4096,
+        kv_type="f16",
+        micro_batch_tokens=plan.choices.micro_batch_tokens,
+        repack=plan.choices.repack,
+        flash_attention=plan.choices.flash_attention,
+        ple="cache",
+        ple_locked="4MB",
+        threads=2,
+        gpu_layers=0,
+    )
+    assert (task.prompt_tokens, task.answer_tokens) == (2048, 16)
 
 
 @pytest.mark.parametrize(("context", "prompt", "answer"), [(512, 472, 16), (41, 1, 16), (2, 1, 1)])
 def test_the_prompt_leaves_room(context: int, prompt: int, answer: int) -> None:
-    options = option(context_tokens=context)
-    task = task_of(MODEL, plan_memory(MODEL, options), options, 2048)
+    plan = plan_memory(MODEL, option(context_tokens=context))
+    task = task_of(MODEL, plan, LoadOptions(context_tokens=context), 2048)
     assert (task.prompt_tokens, task.answer_tokens) == (prompt, answer)
 
 
@@ -154,18 +162,13 @@ def test_where_weights_are_streamed_the_child_plans_again() -> None:
     options = option(kv_type=KvType.Q8_0)
     plan = plan_memory(MODEL, options, plan_memory(MODEL, options).minimum_bytes)
     assert plan.choices.streamed_bytes
-    task = task_of(MODEL, plan, options, 2048)
-    assert (task.context_tokens, task.kv_type, task.micro_batch_tokens, task.ple) == (
-        None,
-        "q8_0",
-        None,
-        None,
-    )
+    task = task_of(MODEL, plan, LoadOptions(kv_type="q8_0"), 2048)
+    assert task.options == LoadOptions(budget=plan.budget_bytes, kv_type=KvType.Q8_0, threads=1, gpu_layers=0)
 
 
 def test_a_child_as_planned_has_no_error() -> None:
     plan = plan_memory(MODEL)
-    task = task_of(MODEL, plan, option(), 2048)
+    task = task_of(MODEL, plan, LoadOptions(), 2048)
     expected = expected_at(plan, 2048, MODEL, answer_tokens=16)
     measured = compare(MODEL, plan, task, replace(found_for(plan), **_groups(expected)), logged_for(plan))
     assert measured.error == 0 and measured.as_planned
@@ -187,7 +190,7 @@ def test_an_error_is_planned_over_measured() -> None:
 
 def test_the_table_is_at_most_80_columns_wide() -> None:
     plan = plan_memory(MODEL)
-    task = task_of(MODEL, plan, option(), 2048)
+    task = task_of(MODEL, plan, LoadOptions(), 2048)
     measured = compare(MODEL, plan, task, found_for(plan, choices={}), logged_for(plan))
     lines = list(measured_lines(measured, ByteUnits.DECIMAL))
     assert max(map(len, lines)) <= 80
@@ -216,7 +219,7 @@ Rss:                   2 kB
 
 def test_the_childs_error_becomes_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = json.dumps({"error": {"kind": "MemoryBudgetExceeded", "message": "too much", "hint": "less"}})
-    task = task_of(MODEL, plan_memory(MODEL), option(), 10)
+    task = task_of(MODEL, plan_memory(MODEL), LoadOptions(), 10)
     python_that(f"echo noise; echo '{told}'; exit 1", tmp_path, monkeypatch)
     with pytest.raises(MemoryBudgetExceeded, match="measuring: too much") as caught:
         measuring._run_child(task)
@@ -229,13 +232,13 @@ def test_the_childs_error_becomes_ours(tmp_path: Path, monkeypatch: pytest.Monke
 def test_measuring_says_that_it_needs_a_child(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGE_RUNTIME_CHILDREN", "no")
     with pytest.raises(ChildUnavailable, match=r"measuring needs a child process.*CHILDREN=no"):
-        measure(MODEL, plan_memory(MODEL), option(threads=1))
+        measure(MODEL, plan_memory(MODEL), LoadOptions(threads=1))
 
 
 def test_a_file_that_is_gone_is_the_childs_error(tmp_path: Path) -> None:
     gone = replace(MODEL, path=tmp_path / "gone.gguf", paths=(tmp_path / "gone.gguf",))
     with pytest.raises(ModelNotFound):
-        measure(gone, plan_memory(gone), option(threads=1))
+        measure(gone, plan_memory(gone), LoadOptions(threads=1))
 
 
 def test_plan_measure_reports(
@@ -261,6 +264,6 @@ def test_plan_measure_reports(
 
 
 def test_tasks_travel_as_json() -> None:
-    task = task_of(MODEL, plan_memory(MODEL), option(), 10)
-    assert MeasureTask(**json.loads(json.dumps(asdict(task)))) == task
+    task = task_of(MODEL, plan_memory(MODEL), LoadOptions(ple="mapped", children=False), 10)
+    assert MeasureTask.from_json(json.loads(json.dumps(task.as_json()))) == task
     assert all(part.held is not Held.LOCKED for part in plan_memory(MODEL).parts)

@@ -16,7 +16,7 @@ from support.scripted_backend import TEMPLATE, Device
 
 from edge_runtime.cli.main import main
 from edge_runtime.errors import BackendFailed, ModelNotFound
-from edge_runtime.memory import MemoryChoices, MemoryPlan
+from edge_runtime.memory import LoadOptions, MemoryChoices, MemoryPlan
 from edge_runtime.runtime.runtime import Runtime
 
 
@@ -121,10 +121,17 @@ def test_options_reach_the_engine(device: Device) -> None:
     penalty = ["--repeat-penalty", "1.5", "--max-tokens", "4"]
     assert main(["generate", *sampling, *loading, *penalty, "Hi"]) == 0
     ((model, options),) = device.opened
-    options.pop("on_progress")
-    asked = {"budget": "2GB", "context_tokens": 512, "threads": 3, "gpu_layers": 0}
-    asked |= {"kv_type": "q8_0", "ple": "cache", "ple_locked": "8MB", "repack": False}
-    asked |= {"flash_attention": False, "beside": ()}
+    asked = LoadOptions(
+        budget="2GB",
+        context_tokens=512,
+        threads=3,
+        gpu_layers=0,
+        kv_type="q8_0",
+        ple="cache",
+        ple_locked="8MB",
+        repack=False,
+        flash_attention=False,
+    )
     assert (model, options) == ("some", asked)
     assert device.backend is not None
     (drawn,) = device.backend.sampling
@@ -238,7 +245,7 @@ def test_a_prompt_longer_than_the_context_ends_with_4(
 def test_a_model_that_is_not_there_ends_with_3(
     device: Device, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(model: str, **_: Any) -> Runtime:
+    def refuse(model: str, *_: Any, **__: Any) -> Runtime:
         raise ModelNotFound(f"{model} is not here", hint="pull it")
 
     monkeypatch.setattr(Runtime, "open", refuse)

@@ -70,7 +70,7 @@ def test_empty_tree_knows_nothing_and_does_not_fail(tmp_path: Path) -> None:
     assert (cpu.model, cpu.physical_cores, cpu.logical_cores, cpu.features) == (None, None, None, frozenset())
     memory = device.read_memory(tmp_path, system=LINUX)
     assert memory == device.DeviceMemory(None, None, None, None, ())
-    assert (memory.usable_bytes, memory.ceiling_bytes) == (None, None)
+    assert memory.usable_bytes is None
     assert device.default_threads(tmp_path, system=LINUX) == 1
 
 
@@ -179,7 +179,6 @@ def test_usable_memory_is_the_least_of_all_limits(tmp_path: Path) -> None:
     assert (memory.swap_total_bytes, memory.swap_free_bytes) == (500 * 1024, 400 * 1024)
     assert [limit.source for limit in memory.limits][1:] == ["RLIMIT_AS"]
     assert memory.usable_bytes == 1048576 - 50 * 1024  # the address space; the group leaves 1,024,000
-    assert memory.ceiling_bytes == 1048576
 
 
 def test_this_machine_can_be_read() -> None:

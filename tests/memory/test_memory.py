@@ -14,6 +14,7 @@ from edge_runtime.memory import (
     Held,
     KvType,
     MemoryChoices,
+    PartKind,
     PlanOptions,
     Platform,
     PlePolicy,
@@ -164,8 +165,8 @@ PLE = "per_layer_token_embd.weight"
 
 def parts_of(
     plan_options: PlanOptions, *, tied: bool = True, ple: bool = False
-) -> dict[str, tuple[int, Held]]:
-    """name -> bytes, held; of a model with a repackable matrix, a norm and an embedding."""
+) -> dict[PartKind, tuple[int, Held]]:
+    """kind -> bytes, held; of a model with a repackable matrix, a norm and an embedding."""
     tensors = [
         tensor("token_embd.weight", (1024, 1000), GgmlType.Q4_0),  # 576,000 bytes
         tensor("blk.0.ffn_up.weight", (1024, 4096), GgmlType.Q4_0),  # 2,359,296 bytes
@@ -174,71 +175,68 @@ def parts_of(
     tensors += [] if tied else [tensor("output.weight", (1024, 1000), GgmlType.Q4_0)]
     tensors += [tensor(PLE, (512, 1000), GgmlType.Q8_0)] if ple else []  # 544,000 bytes
     model = header("gemma4" if ple else "llama", 1, tensors=tensors, attention__head_count=16)
-    return {part.name: (part.size_bytes, part.held) for part in plan_memory(model, plan_options).parts}
+    return {part.kind: (part.size_bytes, part.held) for part in plan_memory(model, plan_options).parts}
 
 
 def test_repacked_weights_leave_their_originals_on_flash() -> None:
     parts = parts_of(PlanOptions(platform=AVX2))
-    assert parts["body"] == (4096, Held.FILE)
-    assert parts["body, repacked"] == (2_359_296, Held.ANONYMOUS)
-    assert parts["originals of repacked weights"] == (2_359_296, Held.FLASH)
+    assert parts[PartKind.BODY] == (4096, Held.FILE)
+    assert parts[PartKind.BODY_REPACKED] == (2_359_296, Held.ANONYMOUS)
+    assert parts[PartKind.REPACKED_ORIGINALS] == (2_359_296, Held.FLASH)
 
 
 def test_a_tied_embedding_is_repacked_as_the_output_and_keeps_its_rows() -> None:
     parts = parts_of(PlanOptions(platform=AVX2, context_tokens=256))
-    assert parts["output, repacked"] == (576_000, Held.ANONYMOUS)
-    assert parts["embedding table"] == (576_000, Held.FLASH)
-    assert parts["embedding rows"] == (min(576_000, distinct_tokens(256) * (576 + 4096)), Held.FILE)
-    assert "embedding" not in parts
+    assert parts[PartKind.OUTPUT_REPACKED] == (576_000, Held.ANONYMOUS)
+    assert parts[PartKind.EMBEDDING_TABLE] == (576_000, Held.FLASH)
+    assert parts[PartKind.EMBEDDING_ROWS] == (min(576_000, distinct_tokens(256) * (576 + 4096)), Held.FILE)
+    assert PartKind.EMBEDDING not in parts
 
 
 def test_without_repacking_everything_is_read_from_the_file() -> None:
     for options in (PlanOptions(), PlanOptions(platform=AVX2, repack=False)):
         parts = parts_of(options)
-        assert parts["body"] == (2_359_296 + 4096, Held.FILE)
-        assert parts["embedding"] == (576_000, Held.FILE)
-        assert not [name for name in parts if "repacked" in name]
+        assert parts[PartKind.BODY] == (2_359_296 + 4096, Held.FILE)
+        assert parts[PartKind.EMBEDDING] == (576_000, Held.FILE)
+        assert not [kind for kind in parts if "repacked" in kind.value]
 
 
 def test_an_output_of_its_own_leaves_rows_of_the_embedding() -> None:
     parts = parts_of(PlanOptions(), tied=False)
-    assert parts["output"] == (576_000, Held.FILE)
-    assert parts["embedding table"] == (576_000, Held.FLASH)
+    assert parts[PartKind.OUTPUT] == (576_000, Held.FILE)
+    assert parts[PartKind.EMBEDDING_TABLE] == (576_000, Held.FLASH)
 
 
 def test_where_pages_cannot_be_released_both_orders_stay() -> None:
     platform = Platform(system="Windows", cpu_features=frozenset({"avx2"}), can_release=False)
     parts = parts_of(PlanOptions(platform=platform))
-    assert parts["originals of repacked weights"] == (2_359_296, Held.FILE)
-    assert parts["embedding"] == (576_000, Held.FILE)
+    assert parts[PartKind.REPACKED_ORIGINALS] == (2_359_296, Held.FILE)
+    assert parts[PartKind.EMBEDDING] == (576_000, Held.FILE)
 
 
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        (PlePolicy.RESIDENT, {"per-layer embeddings": (544_000, Held.FILE)}),
-        (PlePolicy.CACHE, {"per-layer embeddings": (544_000, Held.FLASH), "PLE cache": (100_000, Held.FILE)}),
+        (PlePolicy.RESIDENT, {PartKind.PLE: (544_000, Held.FILE)}),
+        (PlePolicy.CACHE, {PartKind.PLE: (544_000, Held.FLASH), PartKind.PLE_CACHE: (100_000, Held.FILE)}),
         (
             PlePolicy.MAPPED,
-            {"per-layer embeddings": (544_000, Held.FLASH), "PLE pages": (544_000, Held.FILE)},
+            {PartKind.PLE: (544_000, Held.FLASH), PartKind.PLE_PAGES: (544_000, Held.FILE)},
         ),
     ],
 )
-def test_where_per_layer_embeddings_live(policy: PlePolicy, expected: dict[str, tuple[int, Held]]) -> None:
+def test_where_per_layer_embeddings_live(
+    policy: PlePolicy, expected: dict[PartKind, tuple[int, Held]]
+) -> None:
     cache = 100_000 if policy is PlePolicy.CACHE else None
     parts = parts_of(PlanOptions(ple_policy=policy, ple_cache_bytes=cache), ple=True)
-    assert {name: parts[name] for name in parts if "PLE" in name or "per-layer" in name} == expected
+    assert {kind: held for kind, held in parts.items() if kind.value.startswith("ple")} == expected
 
 
 def test_the_cache_of_rows_holds_those_of_a_repacked_embedding_too() -> None:
     options = PlanOptions(platform=AVX2, ple_policy=PlePolicy.CACHE)
-    assert "embedding rows" not in parts_of(options, ple=True)
-
-
-def test_projector_and_adapters_are_counted() -> None:
-    model, other = header("llama", 2, attention__head_count=16), header("clip", 1)
-    plan = plan_memory(model, projector=other, adapters=(other, other))
-    assert plan.part_bytes("projector") == 8 * MIB and plan.part_bytes("adapters") == 16 * MIB
+    assert PartKind.EMBEDDING_ROWS not in parts_of(options, ple=True)
+    assert PartKind.EMBEDDING_TABLE in parts_of(options, ple=True)
 
 
 # --- the plan --------------------------------------------------------------------------
@@ -248,7 +246,7 @@ def test_the_parts_in_memory_are_the_whole() -> None:
     plan = plan_memory(header("llama", 2, attention__head_count=16), option(context_tokens=512))
     assert plan.total_bytes == sum(p.size_bytes for p in plan.parts if p.held is not Held.FLASH)
     assert plan.total_bytes == plan.anonymous_bytes + plan.file_bytes
-    assert plan.part_bytes("body") == 8 * MIB
+    assert plan.part_bytes(PartKind.BODY) == 8 * MIB
     assert plan.describe().startswith("body 8.39 MB, KV cache ")
 
 
@@ -263,14 +261,16 @@ def test_a_plan_is_told_in_the_units_that_it_was_asked_in(units: ByteUnits, size
     assert plan.describe().startswith(f"body {size}, KV cache ")
     with pytest.raises(MemoryBudgetExceeded, match=rf"the budget is [0-9.]+ {unit} \(body {size}") as caught:
         plan_memory(model, options, 2_000_000)
-    assert re.search(rf"\b\d+{unit} fits", caught.value.hint)
+    assert re.search(rf"\b\d+{unit}' fits", caught.value.hint)
 
 
 def test_the_json_has_the_promised_keys() -> None:
     found = plan_memory(header("llama", 2, attention__head_count=16), option(context_tokens=512)).as_json()
     promised = {"fits", "budget_bytes", "total_bytes", "minimum_bytes", "parts", "choices", "explanation"}
     assert promised <= set(found)
-    assert set(found["parts"][0]) == {"name", "bytes", "held"}
+    assert found["parts"][0] == {"name": "body", "kind": "body", "bytes": 8 * MIB, "held": "file"}
+    kinds = {part["kind"]: part["name"] for part in found["parts"]}
+    assert kinds["kv_cache"] == "KV cache" and kinds["python"] == "Python"
     assert found["choices"] == {
         "context_tokens": 512,
         "kv_type": "f16",
@@ -287,4 +287,4 @@ def test_the_json_has_the_promised_keys() -> None:
 
 def test_choices_have_sensible_defaults() -> None:
     assert MemoryChoices(1024).kv_type is KvType.F16
-    assert [kind.ggml_type for kind in KvType] == [GgmlType.F16, GgmlType.Q8_0, GgmlType.Q4_0]
+    assert [kind.ggml_number for kind in KvType] == [GgmlType.F16, GgmlType.Q8_0, GgmlType.Q4_0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.memory_models import MB, body, header, option
 
-from edge_runtime.memory import KvType, MemoryPlan, Platform, plan_memory
+from edge_runtime.memory import KvType, MemoryPlan, PartKind, Platform, plan_memory
 
 X86 = Platform(cpu_features=frozenset({"avx2"}))
 ARM = Platform(cpu_features=frozenset({"neon", "dotprod"}))
@@ -38,10 +38,10 @@ def test_scores_are_counted_for_every_head_token_and_cell() -> None:
     rows_bytes = 4 * 128 * (5 * 1024 + 2 * 1024)  # around it; 16 heads' values of 64 numbers
     masks_bytes = 4 * 8192 * 128
     assert plain.buffer_bytes == scores_bytes + rows_bytes + masks_bytes
-    assert flash.part_bytes("attention scores") == 0
-    assert flash.part_bytes("attention masks") == masks_bytes // 2
-    assert plain.part_bytes("scratch memory") == scores_bytes // 2  # in half precision, for the values
-    assert flash.part_bytes("scratch memory") < scores_bytes // 16
+    assert flash.part_bytes(PartKind.ATTENTION_SCORES) == 0
+    assert flash.part_bytes(PartKind.ATTENTION_MASKS) == masks_bytes // 2
+    assert plain.part_bytes(PartKind.SCRATCH_MEMORY) == scores_bytes // 2  # in half precision, for the values
+    assert flash.part_bytes(PartKind.SCRATCH_MEMORY) < scores_bytes // 16
     assert (
         plain.total_bytes - flash.total_bytes >= plain.buffer_bytes - flash.buffer_bytes + scores_bytes // 4
     )

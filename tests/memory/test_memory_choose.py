@@ -13,7 +13,16 @@ from support.memory_models import MB, MIB, body, header, option, tensor
 from edge_runtime.errors import MemoryBudgetExceeded
 from edge_runtime.gguf.header import GgufHeader
 from edge_runtime.gguf.types import GgmlType
-from edge_runtime.memory import Held, KvType, MemoryPlan, PlanOptions, Platform, PlePolicy, plan_memory
+from edge_runtime.memory import (
+    Held,
+    KvType,
+    MemoryPlan,
+    PartKind,
+    PlanOptions,
+    Platform,
+    PlePolicy,
+    plan_memory,
+)
 
 # 32 layers of 128 KiB a token at F16: 512 MiB of cache for 4096 tokens, beside 1 GB of weights.
 LLAMA = header("llama", 32, tensors=body(32, 32 * MB), attention__head_count=16)
@@ -51,7 +60,7 @@ def test_a_micro_batch_takes_no_more_buffers_than_it_is_worth() -> None:
 
 def test_rows_that_stay_are_counted_and_locked() -> None:
     plan = plan_memory(WITH_PLE, option(ple_locked_bytes=5 * MB))
-    assert plan.part_bytes("PLE rows of low ids") == plan.locked_bytes == 5 * MB
+    assert plan.part_bytes(PartKind.PLE_LOCKED_ROWS) == plan.locked_bytes == 5 * MB
     more_bytes = plan.total_bytes - plan_memory(WITH_PLE).total_bytes
     assert 5 * MB < more_bytes < 5.02 * MB  # page tables, too
 
@@ -85,7 +94,7 @@ def test_streaming_begins_where_nothing_else_helps() -> None:
     assert settings(plan) == (2048, KvType.Q4_0, 64, 33 * MB)
     held = {part.name: part.held for part in plan.parts}
     assert held["body"] is Held.LOCKED and held["streamed weights"] is Held.FLASH
-    assert plan.part_bytes("streaming window") == 32 * MB
+    assert plan.part_bytes(PartKind.STREAMING_WINDOW) == 32 * MB
     assert plan.total_bytes <= comfortable - 1
 
 
@@ -103,8 +112,6 @@ def test_streaming_says_what_it_costs() -> None:
     guessed = " ".join(plan_memory(LLAMA, None, budget).explanation)
     assert "232 MB of weights are read from flash for every token: 0.23 s at 1.00 GB/s" in guessed
     assert "at most 4.3 tokens/s" in guessed and "200 MB more would hold everything" in guessed
-    measured = plan_memory(LLAMA, option(flash_bytes_per_s=100e6), budget).explanation
-    assert "2.32 s at 100 MB/s as measured" in " ".join(measured)
 
 
 def test_a_tied_embedding_stays_as_it_is_when_weights_are_streamed() -> None:
@@ -112,9 +119,11 @@ def test_a_tied_embedding_stays_as_it_is_when_weights_are_streamed() -> None:
     model = header("llama", 8, tensors=tensors, attention__head_count=16)
     options = option(platform=Platform(cpu_features=frozenset({"avx2"})))
     budget = plan_memory(model, options).comfortable_bytes - 50 * MB
-    parts = {part.name: part for part in plan_memory(model, options, budget).parts}
-    assert parts["embedding"].held is Held.LOCKED and parts["embedding"].size_bytes == 57_600_000
-    assert "output, repacked" not in parts
+    parts = {part.kind: part for part in plan_memory(model, options, budget).parts}
+    assert (
+        parts[PartKind.EMBEDDING].held is Held.LOCKED and parts[PartKind.EMBEDDING].size_bytes == 57_600_000
+    )
+    assert PartKind.OUTPUT_REPACKED not in parts
 
 
 def test_without_streaming_the_context_goes_on_shrinking() -> None:
@@ -132,7 +141,7 @@ def test_per_layer_embeddings_are_on_flash_unless_asked_for() -> None:
     assert not any("Given up" in line for line in plan.explanation)
     asked = plan_memory(WITH_PLE, option(ple_policy=PlePolicy.RESIDENT))
     assert asked.choices.ple_policy is PlePolicy.RESIDENT
-    assert asked.part_bytes("per-layer embeddings") > 32 * MB and asked.total_bytes > whole.total_bytes
+    assert asked.part_bytes(PartKind.PLE) > 32 * MB and asked.total_bytes > whole.total_bytes
     tightest = plan_memory(WITH_PLE, None, whole.minimum_bytes)
     assert tightest.choices.ple_cache_bytes == 4 * MB
 
@@ -187,10 +196,10 @@ def test_what_cannot_fit_says_what_would_and_what_was_given_up() -> None:
     with pytest.raises(MemoryBudgetExceeded, match=r"some\.gguf with 256 tokens.*KV cache") as caught:
         plan_memory(LLAMA, None, 50 * MB)
     assert "after giving up 4096 tokens of context (now 256), f16 KV (now q4_0)" in str(caught.value)
-    plan = caught.value.facts["plan"]
+    plan = caught.value.plan
     assert isinstance(plan, MemoryPlan) and not plan.fits
     assert plan.total_bytes == plan.minimum_bytes == caught.value.facts["minimum_bytes"]
-    enough = int(caught.value.hint.split("MB")[0].split()[-1]) * MB
+    enough = int(caught.value.hint.split("'")[1].removesuffix("MB")) * MB
     assert plan_memory(LLAMA, None, enough).fits
 
 
@@ -199,8 +208,8 @@ def test_the_next_step_has_a_price() -> None:
     lines = plan_memory(LLAMA, None, whole - 2 * MB).explanation
     assert any(line.endswith("more would give a micro-batch of 256 tokens.") for line in lines), lines
     roomy = plan_memory(LLAMA, None, 2 * whole).explanation
-    assert roomy[-1].startswith("There is room for --context ")
-    room = int(roomy[-1].rstrip(".").split()[-1])
+    assert roomy[-1].startswith("There is room for context_tokens=")
+    room = int(roomy[-1].rstrip(".").partition("=")[2])
     assert plan_memory(LLAMA, option(context_tokens=room), 2 * whole).choices.kv_type is KvType.F16
 
 
@@ -286,7 +295,7 @@ def test_a_plan_holds_its_budget_and_adds_up(model: GgufHeader, options: PlanOpt
     try:
         plan = plan_memory(model, options, budget_mb * MB)
     except MemoryBudgetExceeded as error:
-        plan = error.facts["plan"]  # type: ignore[assignment]
+        plan = error.plan
         assert not plan.fits and plan.minimum_bytes > budget_mb * MB
     else:
         assert plan.fits and plan.total_bytes <= budget_mb * MB

@@ -11,7 +11,7 @@ from edge_runtime.catalog.catalog import ModelKind, find_manifest, list_models
 from edge_runtime.device.cgroup import MemoryLimit
 from edge_runtime.device.device import DeviceMemory
 from edge_runtime.errors import MemoryBudgetExceeded, ModelUnsupported
-from edge_runtime.memory import PlanOptions, Platform, PlePolicy, plan_memory, safe_budget
+from edge_runtime.memory import PartKind, PlanOptions, Platform, PlePolicy, plan_memory, safe_budget
 from edge_runtime.memory.files import choose_file, plan_file
 from edge_runtime.memory.known_shapes import stand_in_header
 
@@ -70,7 +70,7 @@ def test_a_stand_in_has_the_cache_of_the_real_model() -> None:
     header = stand_in_header(manifest, manifest.files[0])
     assert header is not None
     plan = plan_memory(header, replace(OPTIONS, context_tokens=8192, micro_batch_tokens=512))
-    assert plan.part_bytes("KV cache") == 3 * 2048 * 8192 + 12 * 1024 * 1024
+    assert plan.part_bytes(PartKind.KV_CACHE) == 3 * 2048 * 8192 + 12 * 1024 * 1024
 
 
 # --- budgets ---------------------------------------------------------------------------

@@ -31,7 +31,7 @@ TOLERANCES = {"f32": 1e-3, "bf16": 0.02, "f16": 0.02, "q8_0": 0.05, "q4_0": 0.5}
 @pytest.mark.parametrize("kind", sorted(TYPES))
 def test_the_engines_logits_are_the_checkpoints(kind: str, tmp_path: Path) -> None:
     path = convert(write_llama(tmp_path / "tiny"), tmp_path / "model.gguf", kind).path
-    backend = LlamaBackend(path, BackendOptions(context_tokens=64), threads=1)
+    backend = LlamaBackend(path, BackendOptions(context_tokens=64, threads=1))
     try:
         assert backend.decode([Chunk(0, 0, PROMPT, wants_logits=True)]) is DecodeStatus.DONE
         found = np.array(backend.logits(0), np.float64)
@@ -42,7 +42,7 @@ def test_the_engines_logits_are_the_checkpoints(kind: str, tmp_path: Path) -> No
 
 def test_the_tokenizer_finds_its_merges_and_special_tokens(tmp_path: Path) -> None:
     path = convert(write_llama(tmp_path / "tiny"), tmp_path / "model.gguf").path
-    backend = LlamaBackend(path, BackendOptions(context_tokens=64), threads=1)
+    backend = LlamaBackend(path, BackendOptions(context_tokens=64, threads=1))
     try:
         tokens = backend.tokenize("in the<|im_end|>", add_special=False, parse_special=True)
     finally:

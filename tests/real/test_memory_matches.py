@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from support.builders import tiny_gemma3_gguf, tiny_llama_gguf
 
-from edge_runtime.backends.llama.dry_run import DryRunTask, dry_run
+from edge_runtime.backends.context_settings import ContextSettings
+from edge_runtime.backends.llama.dry_run import dry_run
 from edge_runtime.backends.llama.repack import repack_type
 from edge_runtime.device.device import read_cpu
 from edge_runtime.gguf.header import read_header
-from edge_runtime.memory import KvType, PlanOptions, Platform, plan_memory
+from edge_runtime.memory import KvType, PartKind, PlanOptions, Platform, plan_memory
 from edge_runtime.memory.weights import can_be_repacked
 
 LOGGED_TO = 2**20 // 100  # llama.cpp prints hundredths of a MiB
@@ -27,7 +28,14 @@ def assert_matches(
     flash_attention: bool = True,
 ) -> None:
     found = dry_run(
-        DryRunTask(str(path), context_tokens, sequences, micro_batch, kv_type.value, flash_attention)
+        path,
+        ContextSettings(
+            context_tokens,
+            max_sequences=sequences,
+            batch_tokens=micro_batch,
+            kv_type=kv_type,
+            flash_attention=flash_attention,
+        ),
     )
     options = PlanOptions(
         context_tokens=context_tokens,
@@ -37,7 +45,7 @@ def assert_matches(
         flash_attention=flash_attention,
     )
     plan = plan_memory(read_header(path), options)
-    assert plan.part_bytes("KV cache") == pytest.approx(found.kv_bytes, abs=LOGGED_TO)
+    assert plan.part_bytes(PartKind.KV_CACHE) == pytest.approx(found.kv_bytes, abs=LOGGED_TO)
     assert plan.choices.flash_attention is flash_attention
     assert plan.buffer_bytes == pytest.approx(found.compute_bytes, rel=tolerance, abs=LOGGED_TO)
 

@@ -82,9 +82,13 @@ def layout_of(header: GgufHeader, *, streamed_bytes: int = 0, cap_bytes: int = 3
 @contextmanager
 def loaded(header: GgufHeader, layout: ResidencyLayout | None) -> Iterator[LlamaBackend]:
     options = BackendOptions(
-        context_tokens=CONTEXT_TOKENS, batch_tokens=MICRO_BATCH_TOKENS, residency=layout, gpu_layers=0
+        context_tokens=CONTEXT_TOKENS,
+        batch_tokens=MICRO_BATCH_TOKENS,
+        threads=2,
+        residency=layout,
+        gpu_layers=0,
     )
-    backend = LlamaBackend(header.path, options, threads=2)
+    backend = LlamaBackend(header.path, options)
     try:
         yield backend
     finally:

@@ -81,7 +81,7 @@ def cut_by_numpy(source: Path, header_of: Path, path: Path, layers: list[int], c
 
 
 def logits(path: Path) -> NDArray[np.float32]:
-    backend = LlamaBackend(path, BackendOptions(context_tokens=256), threads=2)
+    backend = LlamaBackend(path, BackendOptions(context_tokens=256, threads=2))
     try:
         tokens = backend.tokenize(PROMPT, add_special=True, parse_special=False)
         assert len(tokens) > 2 * WINDOW

@@ -40,7 +40,7 @@ def test_the_engine_generates_and_its_logits_are_finite(model_path: Path) -> Non
     assert usage.prompt_tokens > 1
     assert usage.completion_tokens >= 1
 
-    backend = LlamaBackend(model_path, BackendOptions(context_tokens=256), threads=2)
+    backend = LlamaBackend(model_path, BackendOptions(context_tokens=256, threads=2))
     try:
         tokens = backend.tokenize("Rain falls on the plain.", add_special=True, parse_special=False)
         assert backend.decode([Chunk(0, 0, tokens, wants_logits=True)]) is DecodeStatus.DONE

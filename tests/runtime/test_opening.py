@@ -47,10 +47,10 @@ def test_a_model_is_closed_again_when_its_monitor_cannot_start(
         ({"micro_batch_tokens": -1}, "micro_batch_tokens: -1 is not a whole number"),
         ({"parallel": 1.5}, "parallel: 1.5 is not a whole number"),
         ({"threads": 2**24 + 1}, "threads: 16777217 is not a whole number"),
-        ({"kv_type": "f32"}, "--kv: 'f32' is not known"),
-        ({"ple": "nowhere"}, "--ple: 'nowhere' is not known"),
-        ({"ple_locked": "much"}, "--ple-locked: 'much' is not a size"),
-        ({"budget": "0GB"}, "--budget: '0GB' is not a size"),
+        ({"kv_type": "f32"}, "kv_type: 'f32' is not known"),
+        ({"ple": "nowhere"}, "ple: 'nowhere' is not known"),
+        ({"ple_locked": "much"}, "ple_locked: 'much' is not a size"),
+        ({"budget": "0GB"}, "budget: '0GB' is not a size"),
     ],
 )
 def test_wrong_options_are_refused_before_the_model_is_looked_for(

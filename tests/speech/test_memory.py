@@ -11,7 +11,7 @@ from support.memory_models import body, header, option
 
 from edge_runtime.cli.main import main
 from edge_runtime.errors import ModelNotFound
-from edge_runtime.memory import Held, MemoryPart, faster_whisper_parts, plan_memory, speech_parts
+from edge_runtime.memory import Held, MemoryPart, PartKind, faster_whisper_parts, plan_memory, speech_parts
 from edge_runtime.runtime.runtime import Runtime
 from edge_runtime.speech.memory import plan_speech
 from edge_runtime.speech.whisper import ctranslate2_weights, weight_bytes
@@ -35,7 +35,7 @@ def test_both_models_are_in_one_plan() -> None:
     both = plan_memory(model, option(beside=speech_parts(WEIGHT_BYTES)))
     beside = sum(part.size_bytes for part in speech_parts(WEIGHT_BYTES))
     assert both.total_bytes - alone.total_bytes == pytest.approx(beside, rel=0.01)  # and page tables
-    assert both.part_bytes("speech model") > 0
+    assert both.part_bytes(PartKind.SPEECH_MODEL) > 0
     assert both.minimum_bytes > alone.minimum_bytes
 
 
@@ -119,6 +119,6 @@ def test_what_cannot_be_planned_is_named(
 
 
 def test_an_open_runtime_has_planned_for_both(tiny: Path) -> None:
-    beside = (MemoryPart("speech model", 30 * MB, Held.ANONYMOUS),)
+    beside = (MemoryPart(PartKind.SPEECH_MODEL, 30 * MB, Held.ANONYMOUS),)
     with Runtime.open(tiny, budget="1GB", context_tokens=32, threads=1, beside=beside) as runtime:
-        assert runtime.plan.part_bytes("speech model") == 30 * MB
+        assert runtime.plan.part_bytes(PartKind.SPEECH_MODEL) == 30 * MB

@@ -19,10 +19,10 @@ from edge_runtime.backends.backend import Chunk, DecodeStatus, Float32Array
 from edge_runtime.backends.sealed_state import model_key
 from edge_runtime.catalog.catalog import ModelLocation
 from edge_runtime.errors import EdgeRuntimeError
-from edge_runtime.memory import MemoryChoices, MemoryPlan
+from edge_runtime.memory import LoadOptions, MemoryChoices, MemoryPlan
 from edge_runtime.memory.residency import MemoryMonitor
 from edge_runtime.runtime.engine import Engine
-from edge_runtime.runtime.opening import Opened
+from edge_runtime.runtime.opening import OpenModel
 from edge_runtime.runtime.runtime import Runtime
 from edge_runtime.values.records import SamplingOptions, TokenText
 
@@ -164,7 +164,7 @@ def scripted_runtime(
     backend = ScriptedBackend(scripts, context_tokens, key)
     header: Any = SimpleNamespace(chat_template=template, metadata={})
     choices = MemoryChoices(context_tokens, threads=1, file=model_path.name)
-    opened = Opened(Engine(lambda: backend), MemoryPlan((), choices), MemoryMonitor(None))
+    opened = OpenModel(Engine(lambda: backend), MemoryPlan((), choices), MemoryMonitor(None))
     location = ModelLocation(model_path, "scripted", None, None)
     return Runtime(opened, location, header), backend
 
@@ -179,11 +179,11 @@ class Device:
         self.scripts: list[Script] = []
         self.template = TEMPLATE
         self.context_tokens = 4096
-        self.opened: list[tuple[str, dict[str, Any]]] = []
+        self.opened: list[tuple[str, LoadOptions]] = []
         self.backend: ScriptedBackend | None = None
         self._folder = folder
 
-    def open(self, model: str, **options: Any) -> Runtime:
+    def open(self, model: str, options: LoadOptions, **_: Any) -> Runtime:
         self.opened.append((model, options))
         runtime, self.backend = scripted_runtime(
             self.scripts,

@@ -139,13 +139,14 @@ def guard_file(model_path: Path, use_extra_bufts: bool, *, children: bool | None
     _remember("files", key, True)
 
 
-def guard_model(model_path: Path, *, children: bool | None = None) -> bool:
+def guard_model(model_path: Path, engine: ProbeResult | None = None, *, children: bool | None = None) -> bool:
     """Let a child process go first, with this build and this file; whether weights may be repacked here.
 
+    engine: what run_probe() has said, if it has been asked already.
     children: see why_no_children(); without any, neither is tried.
     Raises EngineUnavailable and ModelLoadFailed.
     """
-    result = run_probe(children=children)
+    result = engine or run_probe(children=children)
     if not result.ok:
         raise EngineUnavailable(
             f"this build of llama.cpp does not run on this CPU: {result.detail}",

@@ -18,8 +18,6 @@ from .library import library_version
 from .model import LlamaModel, ProgressCallback
 from .sampling import LlamaSampler
 
-_DEFAULT_CONTEXT_TOKENS = 4096
-
 
 class LlamaBackend:
     """Fulfils backend.Backend."""
@@ -29,11 +27,10 @@ class LlamaBackend:
         path: Path,
         options: BackendOptions,
         *,
-        threads: int,
         progress: ProgressCallback | None = None,
     ) -> None:
         """Raises ModelLoadFailed."""
-        self._options, self._threads = options, threads
+        self._threads = options.threads
         layout = options.residency
         self.keeper = ResidencyKeeper(layout) if layout else None
         self._model = LlamaModel(
@@ -46,17 +43,7 @@ class LlamaBackend:
         )
         signal = counting_signal() if layout and layout.streamed else None
         try:
-            self.context_tokens = self._choose_context_tokens()
-            self._context = LlamaContext(
-                self._model,
-                context_tokens=self.context_tokens,
-                max_sequences=options.max_sequences,
-                batch_tokens=options.batch_tokens,
-                threads=threads,
-                kv_type=options.kv_type,
-                flash_attention=options.flash_attention,
-                signal=signal,
-            )
+            self._context = LlamaContext(self._model, options, signal=signal)
         except BaseException:
             self._model.close()
             raise
@@ -66,7 +53,7 @@ class LlamaBackend:
         except BaseException:
             self.close()
             raise
-        self.max_sequences = options.max_sequences
+        self.context_tokens, self.max_sequences = options.context_tokens, options.max_sequences
         self.batch_tokens = self._context.batch_tokens
         self.state_key = model_key(path, library_version())
         self.vocabulary_size = self._model.vocabulary_size
@@ -100,12 +87,6 @@ class LlamaBackend:
             return progress is None or progress(part)
 
         return report
-
-    def _choose_context_tokens(self) -> int:
-        trained = self._model.trained_context_tokens
-        return self._options.context_tokens or min(
-            trained or _DEFAULT_CONTEXT_TOKENS, _DEFAULT_CONTEXT_TOKENS
-        )
 
     def load_sequence(self, sequence: int, path: Path) -> list[int]:
         return self._context.load_sequence(sequence, path, self.context_tokens)

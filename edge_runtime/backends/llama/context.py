@@ -11,12 +11,12 @@ import numpy as np
 
 from ...errors import BackendFailed, HistoryUnavailable, ModelLoadFailed
 from ..backend import Chunk, DecodeStatus, Float32Array
+from ..context_settings import ContextSettings
 from .abort_signal import AbortSignal, FlagSignal
+from .context_params import context_params
 from .library import last_log_lines, native
 from .model import LlamaModel
 
-_NO_FLASH_ATTENTION = 0  # source: enum llama_flash_attn_type; by default llama.cpp decides
-_KV_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}  # source: enum ggml_type
 _STATUS_OF_CODE = {1: DecodeStatus.NO_ROOM, 2: DecodeStatus.ABORTED}
 
 
@@ -26,45 +26,21 @@ class LlamaContext:
     def __init__(
         self,
         model: LlamaModel,
+        settings: ContextSettings,
         *,
-        context_tokens: int,
-        max_sequences: int,
-        batch_tokens: int,
-        threads: int,
         embeddings: bool = False,
-        kv_type: str = "f16",
-        flash_attention: bool = True,
         signal: AbortSignal | None = None,
         output_rows: int | None = None,
         eval_callback: Any = None,
     ) -> None:
         """Raises ModelLoadFailed (stage "context"), usually for want of memory.
 
-        output_rows: how many tokens of a step may have a row of logits; None: one a sequence.
-        More than that would end the process.
-        eval_callback: see activations.py.
+        output_rows: see context_params(). eval_callback: see activations.py.
         """
         self._c = native()
         self._vocabulary_size = model.vocabulary_size
         self._signal = signal or FlagSignal()
-        params = self._c.llama_context_default_params()
-        params.n_ctx = context_tokens * max_sequences
-        params.n_batch = params.n_ubatch = min(batch_tokens, params.n_ctx)
-        params.n_seq_max = max_sequences
-        # One pool of cells for all: copying a shared prefix then costs nothing.
-        params.kv_unified = True
-        # Layers with a sliding window keep the window, not everything: 27 MiB instead of 72 for
-        # Gemma 3 270M at 4096 tokens. The price: going back further means evaluating again.
-        params.swa_full = False
-        # A row of logits a sequence, not one a token: at 262,144 tokens of vocabulary
-        # and a batch of 512 that is 537 MB less in the compute buffer.
-        params.n_outputs_max = output_rows or (params.n_batch if embeddings else max_sequences)
-        params.n_threads = params.n_threads_batch = threads
-        params.embeddings = embeddings
-        params.type_k = params.type_v = _KV_TYPES[kv_type]
-        if not flash_attention:
-            params.flash_attn_type = _NO_FLASH_ATTENTION
-        params.no_perf = True
+        params = context_params(settings, embeddings=embeddings, output_rows=output_rows)
         params.abort_callback = ctypes.cast(self._signal.callback, type(params.abort_callback))
         params.abort_callback_data = self._signal.data
         if eval_callback is not None:

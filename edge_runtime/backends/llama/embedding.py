@@ -8,6 +8,7 @@ import numpy as np
 
 from ...errors import BackendFailed, ContextFull
 from ..backend import Chunk, DecodeStatus, Float32Array
+from ..context_settings import ContextSettings
 from .context import LlamaContext
 from .model import LlamaModel
 
@@ -29,10 +30,11 @@ def embed_texts(model: LlamaModel, token_lists: Sequence[Sequence[int]], *, thre
     _require_room(longest, _MOST_TOKENS_POOLED if model.pools else _MOST_TOKENS)
     context = LlamaContext(
         model,
-        context_tokens=max(longest, _TOKENS_PER_STEP),
-        max_sequences=1,
-        batch_tokens=max(longest, 1) if model.pools else _TOKENS_PER_STEP,
-        threads=threads,
+        ContextSettings(
+            context_tokens=max(longest, _TOKENS_PER_STEP),
+            batch_tokens=max(longest, 1) if model.pools else _TOKENS_PER_STEP,
+            threads=threads,
+        ),
         embeddings=True,
     )
     embed_one = _pooled if model.pools else _mean_of_tokens

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...errors import BackendFailed, ModelUnsupported
 from ..backend import Chunk, DecodeStatus, Float32Array
+from ..context_settings import ContextSettings
 from .activations import FEWEST_ROWS, MatrixInputs
 from .context import LlamaContext
 from .library import native
@@ -82,11 +83,8 @@ def open_evaluator(
         step_tokens = most_step_tokens(model.vocabulary_size)
         context = LlamaContext(
             model,
-            context_tokens=context_tokens,
-            max_sequences=1,
-            batch_tokens=step_tokens,
+            ContextSettings(context_tokens, batch_tokens=step_tokens, threads=threads),
             output_rows=step_tokens,
-            threads=threads,
             eval_callback=inputs.callback if inputs else None,
         )
         try:

@@ -11,6 +11,7 @@ from ...errors import EngineClosed, ModelLoadFailed
 from ...values.records import TokenText
 from .library import last_log_lines, native
 from .repack import repack_buffers
+from .tensor_patterns import tensor_patterns
 
 ProgressCallback = Callable[[float], bool]  # 0.0 to 1.0 -> go on?
 
@@ -82,7 +83,6 @@ class LlamaModel:
         self.vocabulary = self._c.llama_model_get_vocab(self.pointer)
         self.vocabulary_size = int(self._c.llama_vocab_n_tokens(self.vocabulary))
         self.window_tokens = max(int(self._c.llama_model_n_swa(self.pointer)), 0)
-        self.trained_context_tokens = int(self._c.llama_model_n_ctx_train(self.pointer))
         self.embedding_length = int(self._c.llama_model_n_embd_out(self.pointer))
         self._token_texts: dict[int, TokenText] = {}
         self._tokenizing = threading.Lock()  # close() waits for whoever reads the vocabulary
@@ -167,11 +167,9 @@ class LlamaModel:
 
 def _repacking(names: Sequence[str]) -> ctypes.Array[_BufferOverride]:
     """A list, closed by an empty entry, that sends exactly these tensors to the repacking buffer."""
-    from ...memory.residency import repack_patterns  # here: the crash guard's child needs no planner
-
     kinds = repack_buffers().types[:1]
-    patterns = repack_patterns(names) if kinds else []
+    patterns = tensor_patterns(dict.fromkeys(names, kinds[0])) if kinds else ()
     overrides = (_BufferOverride * (len(patterns) + 1))()
-    for override, pattern in zip(overrides, patterns, strict=False):
-        override.pattern, override.buffer_type = pattern.encode(), kinds[0]
+    for override, (pattern, kind) in zip(overrides, patterns, strict=False):
+        override.pattern, override.buffer_type = pattern.encode(), kind
     return overrides

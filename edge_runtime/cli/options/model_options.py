@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ...catalog.catalog import DEFAULT_MODEL
-from ...values.checks import parse_number, parse_whole_number
+from ...values.checks import parse_count, parse_number, parse_whole_number
 from ...values.records import GenerationKeywords, generation_options
 
 if TYPE_CHECKING:
-    from ...memory import MemoryPart
+    from ...memory import LoadOptions, MemoryPart
     from ...runtime.runtime import Runtime
     from ..screen.terminal import Screen
 
@@ -29,30 +29,42 @@ def add_offline_option(parser: argparse.ArgumentParser) -> None:
 def add_model_options(
     parser: argparse.ArgumentParser, model_help: str = _MODEL_HELP, *, name: str = "model"
 ) -> None:
-    """Which model, and how much it may take. Values stay text here: see number_option.
-
-    name: of the option that names the model, and of the group.
-    """
+    """Which model, and how much it may take. `name`: of the option that names it, and of the group."""
     group = parser.add_argument_group(name)
     group.add_argument(f"--{name}", metavar="NAME|FILE", help=model_help)
-    group.add_argument("--budget", metavar="SIZE", help="most memory it may take, such as 2GB or 800MiB")
-    group.add_argument("--context", metavar="N", help="tokens a conversation can hold (up to 4096)")
-    group.add_argument("--kv", metavar="TYPE", help="cache of keys and values: f16, q8_0 or q4_0")
-    group.add_argument("--ple", metavar="WHERE", help="per-layer embeddings: cache, mapped or resident")
-    group.add_argument("--ple-locked", metavar="SIZE", help="rows of them that stay, from token id 0 on")
+    add_load_options(group)
+    add_offline_option(parser)
+
+
+def add_load_options(group: argparse._ArgumentGroup) -> None:
+    """The options that load_options() reads. Values stay text here: see number_option."""
+    group.add_argument(
+        "--budget",
+        metavar="SIZE",
+        help="most memory it may take, such as 2GB or 800MiB (default: what this device can spare)",
+    )
+    group.add_argument("--context", metavar="N", help="tokens a conversation can hold (default: up to 4096)")
+    group.add_argument(
+        "--kv", metavar="TYPE", help="cache of keys and values: f16, q8_0 or q4_0 (default: f16 if it fits)"
+    )
+    group.add_argument(
+        "--ple", metavar="WHERE", help="per-layer embeddings: cache, mapped or resident (default: cache)"
+    )
+    group.add_argument(
+        "--ple-locked", metavar="SIZE", help="rows of them that stay, from token id 0 on (default: none)"
+    )
     group.add_argument(
         "--repack",
         action=argparse.BooleanOptionalAction,
-        help="weights in this processor's favourite order (where it can)",
+        help="repack weights for this processor: faster (default: where supported)",
     )
     group.add_argument(
         "--flash-attention",
         action=argparse.BooleanOptionalAction,
-        help="less memory, and slower with narrow heads (where that is so: off)",
+        help="less memory, slower on some processors (default: the planner decides)",
     )
     group.add_argument("--threads", metavar="N", help="default: the cores this process may use")
-    group.add_argument("--gpu-layers", metavar="N", help="layers a GPU takes (all, if there is one)")
-    add_offline_option(parser)
+    group.add_argument("--gpu-layers", metavar="N", help="layers a GPU takes (default: all, if there is one)")
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
@@ -83,19 +95,26 @@ def open_runtime(
     """
     from ...runtime.runtime import Runtime  # here, so that `--help` and `models` need no numpy
 
-    return Runtime.open(
-        model,
+    return Runtime.open(model, load_options(args, beside), on_progress=on_progress)
+
+
+def load_options(args: argparse.Namespace, beside: Sequence[MemoryPart] = ()) -> LoadOptions:
+    """What the options of add_load_options() fix. Raises OptionInvalid."""
+    from ...memory import LoadOptions
+
+    return LoadOptions(
         budget=args.budget,
-        context_tokens=number_option(args, "context", int),
+        context_tokens=parse_count(args.context, "context_tokens"),
         kv_type=args.kv,
-        ple=args.ple,
-        ple_locked=args.ple_locked,
+        micro_batch_tokens=parse_count(getattr(args, "micro_batch", None), "micro_batch_tokens"),
         repack=args.repack,
         flash_attention=args.flash_attention,
-        threads=number_option(args, "threads", int),
+        ple=args.ple,
+        ple_locked=args.ple_locked,
+        parallel=parse_count(getattr(args, "parallel", None), "parallel") or 1,
+        threads=parse_count(args.threads, "threads"),
         gpu_layers=number_option(args, "gpu_layers", int),
         beside=beside,
-        on_progress=on_progress,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...values.display_text import one_line
 from ...values.units import ByteUnits, format_bytes
+from .option_words import option_words
 from .sentences import page_columns, wrapped
 from .table import Column, table_lines
 
@@ -32,7 +33,7 @@ def plan_lines(plan: MemoryPlan, budget: Budget) -> list[str]:
         "",
         *_verdict(plan, budget),
         "",
-        *(line for sentence in plan.explanation for line in wrapped(sentence)),
+        *(line for sentence in plan.explanation for line in wrapped(option_words(sentence))),
     ]
 
 

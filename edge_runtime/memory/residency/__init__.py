@@ -2,7 +2,7 @@
 
 from .first_pass import Position
 from .keeper import ResidencyFigures, ResidencyKeeper
-from .layout import ResidencyLayout, StreamedTensor, plan_layout, repack_patterns
+from .layout import ResidencyLayout, StreamedTensor, plan_layout
 from .monitor import MemoryMonitor
 
 __all__ = [
@@ -13,5 +13,4 @@ __all__ = [
     "ResidencyLayout",
     "StreamedTensor",
     "plan_layout",
-    "repack_patterns",
 ]

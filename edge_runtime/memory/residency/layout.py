@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,21 +136,6 @@ def merge_ranges(ranges: Iterable[FileRange]) -> tuple[FileRange, ...]:
         else:
             merged.append(place)
     return tuple(merged)
-
-
-def repack_patterns(names: Iterable[str]) -> list[str]:
-    """Few regular expressions that match exactly these tensors: llama.cpp tries each on each."""
-    layers_of: dict[str, list[str]] = {}
-    for name in names:
-        of_layer = split_name(name)
-        if of_layer is None:
-            layers_of.setdefault(name, [])
-        else:
-            layers_of.setdefault(of_layer[1], []).append(str(of_layer[0]))
-    return [
-        rf"^blk\.({'|'.join(layers)})\.{re.escape(kind)}$" if layers else f"^{re.escape(kind)}$"
-        for kind, layers in layers_of.items()
-    ]
 
 
 def _first(place: FileRange, size_bytes: int) -> FileRange:

@@ -123,8 +123,8 @@ def test_the_probe_models_logits_are_numbers_with_and_without_repacking(tmp_path
     write_probe_model(path := tmp_path / "probe.gguf")
     logits = []
     for use_extra_bufts in (True, False):
-        options = BackendOptions(context_tokens=64, use_extra_bufts=use_extra_bufts)
-        backend = LlamaBackend(path, options, threads=2)
+        options = BackendOptions(context_tokens=64, threads=2, use_extra_bufts=use_extra_bufts)
+        backend = LlamaBackend(path, options)
         tokens = backend.tokenize("probe", add_special=True, parse_special=False)
         backend.decode([Chunk(0, 0, tokens, wants_logits=True)])
         logits.append(backend.logits(0).copy())

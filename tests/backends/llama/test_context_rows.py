@@ -12,7 +12,7 @@ from support.builders import tiny_llama_gguf
 from edge_runtime.backends.backend import BackendOptions, Chunk, DecodeStatus, Float32Array
 from edge_runtime.backends.llama import LlamaBackend
 
-OPTIONS = BackendOptions(context_tokens=64, max_sequences=2)
+OPTIONS = BackendOptions(context_tokens=64, max_sequences=2, threads=1)
 
 
 @pytest.fixture
@@ -24,14 +24,14 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def backend(path: Path) -> Iterator[LlamaBackend]:
-    backend = LlamaBackend(path, OPTIONS, threads=1)
+    backend = LlamaBackend(path, OPTIONS)
     yield backend
     backend.close()
 
 
 def alone(path: Path, tokens: list[int]) -> Float32Array:
     """Logits behind `tokens`, from a model that has done nothing else."""
-    backend = LlamaBackend(path, OPTIONS, threads=1)
+    backend = LlamaBackend(path, OPTIONS)
     assert backend.decode([Chunk(0, 0, tokens, wants_logits=True)]) is DecodeStatus.DONE
     row = backend.logits(0).copy()
     backend.close()

@@ -20,7 +20,7 @@ from edge_runtime.bench.pictures.plan_picture import Segment, grouped, label_lev
 from edge_runtime.bench.plan_check import Found, compare, task_of
 from edge_runtime.cli.main import main
 from edge_runtime.errors import OptionInvalid
-from edge_runtime.memory import Held, plan_memory
+from edge_runtime.memory import Held, LoadOptions, plan_memory
 from edge_runtime.values.units import ByteUnits
 
 MODEL = header("llama", 8, tensors=body(8, 50 * MB), attention__head_count=16)
@@ -76,7 +76,7 @@ def test_what_was_measured_is_a_second_bar() -> None:
     plan = plan_memory(MODEL)
     found = Found(300 * MB, 200 * MB, 50 * MB, 0, {})
     picture = picture_of(
-        plan, compare(MODEL, plan, task_of(MODEL, plan, option(), 100), found, DryRunSizes(0, 0, 0))
+        plan, compare(MODEL, plan, task_of(MODEL, plan, LoadOptions(), 100), found, DryRunSizes(0, 0, 0))
     )
     assert [(segment.name, segment.size_bytes) for segment in picture.measured] == [
         ("anonymous", 300 * MB),

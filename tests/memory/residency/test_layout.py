@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from support.memory_models import header as made_up_header
 from edge_runtime.gguf.header import GgufHeader
 from edge_runtime.gguf.types import GgmlType, TensorInfo
 from edge_runtime.memory import Platform, PlePolicy
-from edge_runtime.memory.residency import ResidencyLayout, plan_layout, repack_patterns
+from edge_runtime.memory.residency import ResidencyLayout, plan_layout
 from edge_runtime.memory.residency.layout import choose_streamed, merge_ranges
 from edge_runtime.memory.residency.mapping import FileRange
 from edge_runtime.memory.streaming import BLOCK_BYTES
@@ -227,36 +226,6 @@ def test_neighbours_become_one_range_across_their_padding() -> None:
     assert merge_ranges(ranges) == expected
     assert merge_ranges(reversed(ranges)) == expected
     assert merge_ranges([]) == ()
-
-
-@pytest.mark.parametrize("every", [1, 2, 3])
-@pytest.mark.parametrize("name", shape_names())
-def test_patterns_match_exactly_the_named_tensors(name: str, every: int) -> None:
-    """llama.cpp asks with std::regex_search, which finds a match anywhere, as re.search does."""
-    names = [weight.name for weight in weights_of(shape_named(name))]
-    wanted = [tensor for index, tensor in enumerate(names) if index % every == 0]
-    patterns = repack_patterns(wanted)
-    matched = Counter(tensor for tensor in names for pattern in patterns if re.search(pattern, tensor))
-    assert matched == Counter(wanted)
-    assert len(patterns) < 60  # llama.cpp tries each on each tensor
-
-
-def test_patterns_take_dots_and_ends_literally() -> None:
-    patterns = repack_patterns(["blk.1.ffn_up.weight", "output.weight"])
-    for other in (
-        "blk.11.ffn_up.weight",
-        "blk.1.ffn_up.weight_scale",
-        "blk.1xffn_up.weight",
-        "blk.1.ffn_upxweight",
-        "my_blk.1.ffn_up.weight",
-        "per_layer_output.weight",
-        "outputxweight",
-    ):
-        assert not any(re.search(pattern, other) for pattern in patterns), other
-
-
-def test_no_names_give_no_pattern() -> None:
-    assert repack_patterns([]) == []
 
 
 def test_types_of_the_test_models_are_those_meant() -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from edge_tools.quantize import TYPES, QuantizeOptions, quantize, recipe_named
-from edge_tools.quantize.overrides import exactly
 from edge_tools.tensor_classes import TensorClass, tensor_class
 from support.quantized_models import (
     DOWN,
@@ -123,22 +122,6 @@ def test_the_log_of_a_row_that_fits_nothing() -> None:
         hear({"log": [2, text]})
     assert answer.types == {"blk.0.odd.weight": GgmlType.F16}
     assert [(f.row_elements, f.wanted.name, f.taken.name) for f in answer.fallbacks] == [(40, "Q6_K", "F16")]
-
-
-def test_patterns_fit_one_tensor_each() -> None:
-    names = [
-        "blk.1.a.weight",
-        "blk.11.a.weight",
-        "blk.1.b.weight",
-        "a.weight",
-        "x(1)+[y]|z^$.weight",
-        "aXweight",
-    ]
-    types = dict(zip(names, GgmlType, strict=False))
-    for name in names:
-        assert next(kind for pattern, kind in exactly(types) if re.search(pattern, name)) is types[name]
-    assert not any(re.search(pattern, "blk.2.a.weight") for pattern, _ in exactly(types))
-    assert len(exactly(dict.fromkeys((f"blk.{n}.a.weight" for n in range(30)), GgmlType.Q4_0))) == 1
 
 
 class Said(QuietProgress):

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime.catalog.catalog import locate
-from edge_runtime.device.device import default_threads
 from edge_runtime.errors import EdgeRuntimeError
 from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import GgufHeader, read_header
 from edge_runtime.gguf.types import TensorInfo
-from edge_runtime.memory import MemoryPlan, PlanOptions, plan_memory, this_platform
+from edge_runtime.memory import LoadOptions, MemoryPlan, plan_memory
+from edge_runtime.runtime.planning import plan_options
 from edge_runtime.values.units import ByteUnits
 
 from ..metadata_text import value_json
@@ -91,8 +91,7 @@ def inspect_model(model: str | Path) -> Inspection:
 def _plan(header: GgufHeader) -> tuple[MemoryPlan | None, str]:
     try:
         check_header(header)
-        options = PlanOptions(threads=default_threads(), platform=this_platform())
-        return plan_memory(header, options), ""
+        return plan_memory(header, plan_options(LoadOptions())), ""
     except EdgeRuntimeError as error:
         return None, str(error)
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge_runtime.backends.guard.probe import probe_result
-from edge_runtime.device.device import default_threads
 from edge_runtime.errors import EdgeRuntimeError, MemoryBudgetExceeded, OptionInvalid
 from edge_runtime.gguf.header import GgufHeader
-from edge_runtime.memory import Budget, MemoryPlan, PlanOptions, plan_memory, this_platform
+from edge_runtime.memory import Budget, LoadOptions, MemoryPlan, PlanOptions, plan_memory
+from edge_runtime.runtime.planning import plan_options
 from edge_runtime.values.units import ByteUnits, byte_units_of, size_to_type
 
 from .future import changes_of, future_header
@@ -99,7 +98,7 @@ def _by_recipe(
     budget_bytes = recipe.budget_bytes or options.budget_bytes
     budget = _budget(budget_bytes, f"--recipe {recipe.name}" if recipe.budget_bytes else "--budget")
     units = byte_units_of(recipe.name) if recipe.budget_bytes else options.byte_units
-    plan_options = _plan_options(source, options, units)
+    asked = _plan_options(source, options, units)
     wanted = [wanted_by_row(row, options) for row in recipe.rows]
     found = tensor_types(source, wanted, has_matrix=options.imatrix is not None)
     tried: list[Tried] = []
@@ -107,11 +106,11 @@ def _by_recipe(
         types = without_growth(source, answer)
         changes = changes_of(source, one.body.file_type, metadata)
         header = future_header(source, path, types.types, changes)
-        plan = plan_memory(header, plan_options)
+        plan = plan_memory(header, asked)
         fits = budget_bytes is None or plan.full_speed_bytes <= budget_bytes
         tried.append(Tried(one.names, row.reason, plan.full_speed_bytes, fits))
         if fits:
-            plan = plan_memory(header, plan_options, budget_bytes)
+            plan = plan_memory(header, asked, budget_bytes)
             return Decision(header, changes, types, budget, plan, recipe=recipe, tried=tuple(tried))
     raise _nothing_fits(source, recipe, tried, plan, budget_bytes or 0)
 
@@ -121,15 +120,10 @@ def _budget(size_bytes: int | None, reason: str) -> Budget:
 
 
 def _plan_options(source: GgufHeader, options: QuantizeOptions, units: ByteUnits) -> PlanOptions:
-    """As `edge-runtime plan` would take them on this device."""
-    known = probe_result()
+    """With a fixed context: less of it must not make room for finer weights."""
     trained = source.context_length or _CONTEXT_TOKENS
-    return PlanOptions(
-        context_tokens=options.context_tokens or min(trained, _CONTEXT_TOKENS),
-        threads=default_threads(),
-        platform=this_platform(can_repack=known is None or known.use_extra_bufts),
-        byte_units=units,
-    )
+    context_tokens = options.context_tokens or min(trained, _CONTEXT_TOKENS)
+    return plan_options(LoadOptions(context_tokens=context_tokens, byte_units=units))
 
 
 def _nothing_fits(

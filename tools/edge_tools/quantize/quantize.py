@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_runtime.backends.llama.quantizer import QuantizeTask, run_quantizer
+from edge_runtime.backends.llama.tensor_patterns import tensor_patterns
 from edge_runtime.catalog.catalog import locate
 from edge_runtime.device.device import default_threads
 from edge_runtime.errors import ConversionError, ModelFileInvalid, OptionInvalid
@@ -25,7 +26,6 @@ from .future import stored_metadata, with_places
 from .importance import Importance, read_importance
 from .notes import notes_on, without_importance
 from .options import QuantizeOptions
-from .overrides import exactly
 from .result import Quantized
 from .split import SMALLER, Shard, divided, shard_path, shard_sizes, write_shards
 
@@ -141,7 +141,7 @@ def _write_whole(job: _Job, path: Path, needed_bytes: int) -> None:
 
 
 def _task(job: _Job, output: Path) -> QuantizeTask:
-    types = exactly({tensor.name: tensor.type for tensor in job.header.tensors})
+    types = tensor_patterns({tensor.name: tensor.type for tensor in job.header.tensors})
     return QuantizeTask(job.source.path, output, types, job.changes, job.threads, job.importance.means)
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from edge_runtime.backends.llama.quantizer import TypeQuestion, planned_types
 from edge_runtime.backends.llama.quantizer_log import Fallback
+from edge_runtime.backends.llama.tensor_patterns import tensor_patterns
 from edge_runtime.errors import ConversionError
 from edge_runtime.gguf.header import GgufHeader
 from edge_runtime.gguf.types import GgmlType
 
 from ..tensor_classes import TensorClass, tensor_class
 from .options import QuantizeOptions
-from .overrides import exactly
 from .recipes import Row
 from .type_names import TYPES, QuantType, is_plain, type_named
 
@@ -90,7 +90,7 @@ def _question(
     source: GgufHeader, kind: QuantType, tables: Mapping[TensorClass, GgmlType], has_matrix: bool
 ) -> TypeQuestion:
     classes = {tensor.name: tensor_class(tensor) for tensor in source.tensors}
-    overrides = exactly({name: tables[found] for name, found in classes.items() if found in tables})
+    overrides = tensor_patterns({name: tables[found] for name, found in classes.items() if found in tables})
     if is_plain(kind.base):  # llama.cpp heeds overrides in quantized files alone
         return TypeQuestion(TYPES["Q8_0"].file_type, (*overrides, (".*", kind.base)), has_matrix)
     return TypeQuestion(kind.file_type, overrides, has_matrix)
