@@ -22,7 +22,7 @@ def check_output(path: Path, force: bool) -> None:
         found = "is a folder" if path.is_dir() else "exists already"
         raise OptionInvalid(
             f"{path} {found}",
-            hint="give another name" + ("" if path.is_dir() else ", or --force to replace it"),
+            hint="give another name" + ("" if path.is_dir() else ", or force=True to replace it"),
             option="output",
             value=str(path),
         )

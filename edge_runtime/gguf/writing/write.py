@@ -39,7 +39,7 @@ def write_gguf(
 ) -> int:
     """Write the file and return its size in bytes. It gets its name when it is whole, or not at all.
 
-    `smaller` says what would take less room, for the error of a full disk: "a smaller ... with --...".
+    `smaller` says what would take less room, for the error of a full disk: "a smaller type=".
     Raises StorageFull or OptionInvalid, and whatever `pieces` raises.
     """
     infos = _place(tensors)

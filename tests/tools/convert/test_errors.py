@@ -168,7 +168,7 @@ def test_a_disk_that_fills_up_half_way_leaves_nothing(llama: Path, small_disk: P
     with pytest.raises(StorageFull, match="no room in") as caught:
         convert(llama, small_disk / "model.gguf", "f32", progress=Meanwhile(fill_up))
     assert caught.value.facts["free_bytes"] == 0
-    assert "--type q8_0" in caught.value.hint
+    assert "type='q8_0'" in caught.value.hint
     assert list(small_disk.iterdir()) == [other]
 
 

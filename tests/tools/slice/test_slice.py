@@ -119,7 +119,7 @@ def test_layers_of_different_widths_become_one_width(tmp_path: Path) -> None:
     source = gemma_3n(tmp_path / "mixed.gguf", feed_forward=runs)
     with pytest.raises(OptionInvalid, match="512 in layer 9, 256 in layer 34") as caught:
         slice_model(source, tmp_path / "sliced.gguf", SliceOptions(skip_layers=(20,)))
-    assert caught.value.hint.startswith("--ffn 256")
+    assert caught.value.hint.startswith("feed_forward=256")
     sliced = slice_model(source, tmp_path / "sliced.gguf", SliceOptions(feed_forward=256))
     assert_same(weights(sliced.path), right_slices(weights(source), [*range(35)], 256))
     assert (sliced.before.feed_forward, sliced.after.feed_forward) == (512, 256)
@@ -233,15 +233,15 @@ def listed(value: object) -> object:
         (SliceOptions(skip_layers=(19, 20)), "layer 19 cannot be skipped", "layers 20 to 34"),
         (SliceOptions(skip_layers=(30, 35)), "has layers 0 to 34", "layers 20 to 34"),
         (SliceOptions(skip_layers=(-1,)), "has layers 0 to 34", "layers 20 to 34"),
-        (SliceOptions(feed_forward=513), "not from 1 to 512", "--ffn 512"),
-        (SliceOptions(feed_forward=0), "not from 1 to 512", "--ffn 512"),
-        (SliceOptions(feed_forward=200), "blk.0.ffn_down.weight is Q4_0, 32 weights", "--ffn 192 or 224"),
-        (SliceOptions(feed_forward=20), "would cut through a block", "--ffn 32;"),
-        (SliceOptions(feed_forward=512), "nothing to cut", "20-34, or --ffn below 512"),
-        (SliceOptions(), "nothing to cut", "--skip-layers"),
+        (SliceOptions(feed_forward=513), "not from 1 to 512", "feed_forward=512"),
+        (SliceOptions(feed_forward=0), "not from 1 to 512", "feed_forward=512"),
+        (SliceOptions(feed_forward=200), "blk.0.ffn_down.weight is Q4_0, 32 weights", "feed_forward=192 or feed_forward=224"),
+        (SliceOptions(feed_forward=20), "would cut through a block", "feed_forward=32;"),
+        (SliceOptions(feed_forward=512), "nothing to cut", "20-34, or feed_forward= below 512"),
+        (SliceOptions(), "nothing to cut", "skip_layers="),
         (SliceOptions(to="e1b"), "no slice is called 'e1b'", "e2b"),
-        (SliceOptions(to="e2b", feed_forward=256), "do not go with it", "leave out --to"),
-        (SliceOptions(to="e2b", skip_layers=(20,)), "do not go with it", "leave out --to"),
+        (SliceOptions(to="e2b", feed_forward=256), "do not go with it", "leave out to="),
+        (SliceOptions(to="e2b", skip_layers=(20,)), "do not go with it", "leave out to="),
     ],
 )
 def test_what_cannot_be_cut_says_which_rule_and_what_can(

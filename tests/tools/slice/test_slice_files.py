@@ -81,7 +81,7 @@ def test_a_full_disk_is_known_before_anything_is_written(e4b: Path, monkeypatch:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with pytest.raises(StorageFull, match="no room") as caught:
         slice_model(e4b, e4b.with_name("sliced.gguf"), SliceOptions(to="e2b"))
-    assert "--ffn" in caught.value.hint
+    assert "feed_forward=" in caught.value.hint
     assert not e4b.with_name("sliced.gguf").exists()
 
 
@@ -154,7 +154,7 @@ def test_the_command_prints_a_table_or_json(e4b: Path, capsys: Capture) -> None:
         (["--skip-layers", ""], 2, "are no layers"),
         (["--skip-layers", "0-999999"], 2, "are no layers"),
         ([], 2, "nothing to cut"),
-        (["--ffn", "30"], 2, "--ffn 32"),
+        (["--ffn", "30"], 2, "feed_forward=32"),
     ],
 )
 def test_wrong_usage_says_what_would_do(

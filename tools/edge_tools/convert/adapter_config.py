@@ -79,7 +79,7 @@ def base_folder(adapter: AdapterConfig, given: Path | None) -> Path:
         return Path(adapter.base)
     raise OptionInvalid(
         f"{adapter.path} was made for {adapter.base[:120]!r}, which is no folder with a config.json here",
-        hint="give the base model's folder, of which only config.json is read: --base DIR",
+        hint="give the base model's folder, of which only config.json is read: base=",
         option="base",
         value=adapter.base[:200],
     )

@@ -82,7 +82,7 @@ def _check_adapted(tensor: StoredTensor, weight: str, targets: Mapping[str, Targ
             tensor.path,
             tensor.name,
             f"belongs to {weight!r}, which the base model does not have",
-            hint="--base may be another model than the adapter was made for",
+            hint="base= may be another model than the adapter was made for",
         )
     if not _ADAPTED.fullmatch(target.name):
         raise bad_tensor(

@@ -56,7 +56,7 @@ def convert(
     ask_for_first(stored for tensor in filled for stored in tensor.stored)
     parameters = sum(tensor.target.elements for tensor in filled)
     metadata = _metadata(checkpoint, family, parameters, file_type)
-    smaller = "a smaller file with --type q8_0 or q4_0"
+    smaller = "a smaller file with type='q8_0' or 'q4_0'"
     size_bytes = write_filled(path, metadata, filled, force=force, smaller=smaller, progress=progress)
     return Converted(path, family.gguf_architecture, type, len(filled), parameters, size_bytes)
 

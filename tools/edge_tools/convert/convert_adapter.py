@@ -62,7 +62,7 @@ def convert_adapter(
         **_metadata(folder, adapter, weights.alpha),
     }
     size_bytes = write_filled(
-        path, metadata, weights.filled, force=force, smaller="use --type f16", progress=progress
+        path, metadata, weights.filled, force=force, smaller="use type='f16'", progress=progress
     )
     parameters = sum(half.target.elements for half in weights.filled)
     return Converted(path, family.gguf_architecture, type, len(weights.filled), parameters, size_bytes)

@@ -52,7 +52,7 @@ def _fallbacks(fallbacks: Sequence[Fallback]) -> Iterator[str]:
 
 
 def _kept(source: GgufHeader, options: QuantizeOptions, types: Mapping[str, GgmlType]) -> Iterator[str]:
-    """--other reaches only what llama.cpp quantizes at all: not AltUp, LAuReL and PLE's projection."""
+    """`other=` reaches only what llama.cpp quantizes at all: not AltUp, LAuReL and PLE's projection."""
     if options.other is None:
         return
     kind = type_named(options.other, "other").base
@@ -65,7 +65,7 @@ def _kept(source: GgufHeader, options: QuantizeOptions, types: Mapping[str, Ggml
     ]
     if kept:
         yield (
-            f"{len(kept)} tensors of --other stay as they are, {kept[0].name} for one: "
+            f"{len(kept)} tensors of other= stay as they are, {kept[0].name} for one: "
             "llama.cpp never quantizes them"
         )
 
@@ -102,7 +102,7 @@ def without_importance(
 
 def _another_model(name: str, problem: str) -> OptionInvalid:
     return OptionInvalid(
-        f"--imatrix {name} is of another model: {problem}",
+        f"imatrix: {name} is of another model: {problem}",
         hint="make one of this model with `edge-runtime imatrix`",
         option="imatrix",
         value=name,

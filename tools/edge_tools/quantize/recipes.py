@@ -81,7 +81,7 @@ def recipe_named(name: str) -> Recipe:
     found = _EDGE_NAME.fullmatch(name)
     if found is None:
         raise OptionInvalid(
-            f"--recipe: there is no recipe {name[:40]!r}",
+            f"recipe: there is no recipe {name[:40]!r}",
             hint=f"speech, or edge- and a size: {', '.join(EXAMPLES)}",
             option="recipe",
             value=name[:40],

@@ -23,7 +23,7 @@ from edge_runtime.values.units import ByteUnits, format_bytes, size_to_type
 from ..tensor_data import read_pieces
 
 _MOST_FILES = 1000  # read_header's limit
-SMALLER = "a smaller --type"  # for a full disk's hint
+SMALLER = "a smaller type="  # for a full disk's hint
 Shard = tuple[TensorInfo, ...]
 
 
@@ -122,9 +122,9 @@ def _pieces(header: GgufHeader, tensor: TensorInfo) -> Iterator[memoryview]:
 
 def _too_small(most_bytes: int, least_bytes: int, units: ByteUnits) -> OptionInvalid:
     return OptionInvalid(
-        f"--split {format_bytes(most_bytes, units)} is too small: a tensor cannot be divided, and the "
+        f"split: {format_bytes(most_bytes, units)} is too small: a tensor cannot be divided, and the "
         f"largest makes a file of {format_bytes(least_bytes, units)}",
-        hint=f"--split {size_to_type(least_bytes, units)}, or more",
+        hint=f"split='{size_to_type(least_bytes, units)}', or more",
         option="split",
         value=most_bytes,
     )

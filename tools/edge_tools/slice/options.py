@@ -46,7 +46,7 @@ def layers_text(layers: Sequence[int]) -> str:
 
 def _no_layers(text: str) -> OptionInvalid:
     return OptionInvalid(
-        f"--skip-layers: {text[:40]!r} are no layers",
+        f"skip_layers: {text[:40]!r} are no layers",
         hint="write them like 20-24 or 20,21,30; the first layer is 0",
         option="skip_layers",
         value=text[:40],

@@ -48,7 +48,7 @@ def plan_slice(source: MatFormer, options: SliceOptions) -> SlicePlan:
     feed_forward = _feed_forward(source, kept, wanted)
     if not skipped and set(source.feed_forward) == {feed_forward}:
         problem = f"nothing to cut: {source.name} has {source.layers} layers of {feed_forward} columns"
-        raise _invalid("ffn", feed_forward, problem, _what_to_give(source))
+        raise _invalid("feed_forward", feed_forward, problem, _what_to_give(source))
     slides = tuple(source.slides[layer] for layer in kept)
     notes = tuple(_notes(source, slides, feed_forward))
     return SlicePlan(kept, skipped, feed_forward, slides, target, notes)
@@ -58,8 +58,8 @@ def _target(source: MatFormer, options: SliceOptions) -> Target | None:
     if options.to is None:
         return None
     if options.skip_layers or options.feed_forward is not None:
-        problem = "--to says what is cut; --skip-layers and --ffn do not go with it"
-        raise _invalid("to", options.to, problem, "leave out --to, or the two others")
+        problem = "to= says what is cut; skip_layers= and feed_forward= do not go with it"
+        raise _invalid("to", options.to, problem, "leave out to=, or the two others")
     target = TARGETS.get(options.to.lower())
     if target is None:
         wanted = options.to[:40]
@@ -97,11 +97,11 @@ def _feed_forward(source: MatFormer, kept: tuple[int, ...], wanted: int | None) 
     if wanted is None and len(widths) > 1:
         shown = ", ".join(f"{columns} in layer {layer}" for columns, layer in list(widths.items())[:3])
         problem = f"the layers differ ({shown}), and llama.cpp loads one width of Gemma 3n for all"
-        raise _invalid("ffn", None, problem, f"--ffn {least}, or less")
+        raise _invalid("feed_forward", None, problem, f"feed_forward={least}, or less")
     columns = least if wanted is None else wanted
     if not 0 < columns <= least:
-        problem = f"--ffn {columns} is not from 1 to {least}, the columns of layer {widths[least]}"
-        raise _invalid("ffn", columns, problem, f"--ffn {least}, or less")
+        problem = f"feed_forward: {columns} is not from 1 to {least}, the columns of layer {widths[least]}"
+        raise _invalid("feed_forward", columns, problem, f"feed_forward={least}, or less")
     return columns
 
 
@@ -120,15 +120,15 @@ def _notes(source: MatFormer, slides: tuple[bool, ...], feed_forward: int) -> It
 
 def _what_can_be_skipped(source: MatFormer) -> str:
     if source.layers <= OWNING_LAYERS:
-        return f"none of {source.layers} layers can be skipped; --ffn makes the model narrower"
+        return f"none of {source.layers} layers can be skipped; feed_forward= makes the model narrower"
     return f"layers {OWNING_LAYERS} to {source.layers - 1} can be skipped"
 
 
 def _what_to_give(source: MatFormer) -> str:
-    narrower = f"--ffn below {max(source.feed_forward)}"
+    narrower = f"feed_forward= below {max(source.feed_forward)}"
     if source.layers <= OWNING_LAYERS:
         return narrower
-    return f"--skip-layers with some of {OWNING_LAYERS}-{source.layers - 1}, or {narrower}"
+    return f"skip_layers= with some of {OWNING_LAYERS}-{source.layers - 1}, or {narrower}"
 
 
 def _invalid(option: str, value: object, problem: str, hint: str) -> OptionInvalid:

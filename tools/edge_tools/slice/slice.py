@@ -70,7 +70,7 @@ def slice_model(
     tensors = cut_tensors(source, plan)
     parameters = sum(prod(tensor.shape) for tensor in tensors)
     metadata = slice_metadata(source, plan, parameters)
-    smaller = "cut more with --ffn or --skip-layers"
+    smaller = "cut more with feed_forward= or skip_layers="
     size_bytes = write_gguf(path, metadata, tensors, force=force, smaller=smaller, progress=progress)
     return Sliced(
         path=path,

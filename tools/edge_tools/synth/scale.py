@@ -21,7 +21,7 @@ def scaled(shape: Shape, scale: float) -> Shape:
     """
     if not 0 < scale <= 1:
         raise OptionInvalid(
-            f"--scale is {scale:g}, expected more than 0 and at most 1",
+            f"scale: {scale:g} is not a size, expected more than 0 and at most 1",
             hint="0.1 makes a model of a tenth of the layers and width",
             option="scale",
             value=scale,

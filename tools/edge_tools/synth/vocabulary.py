@@ -45,7 +45,7 @@ def _fitted_tokens(header: GgufHeader, count: int) -> list[bytes]:
     if not isinstance(tokens, GgufStringArray) or not len(tokens):
         raise ModelUnsupported(
             f"{header.path.name} has no tokenizer",
-            hint="give --tokenizer another GGUF model",
+            hint="give tokenizer= another GGUF model",
             path=str(header.path),
         )
     kept = [tokens.bytes_at(index) for index in range(min(count, len(tokens)))]

@@ -94,7 +94,7 @@ def write_model(
     blocks = RandomBlocks(seed)
     tensors = [_tensor(weight, quantizations, blocks) for weight in weights]
     metadata = _metadata(shape, quantizations, seed) | tokenizer_metadata(shape.vocabulary_tokens, tokenizer)
-    smaller = "a smaller model with --scale"
+    smaller = "a smaller model with scale="
     size_bytes = write_gguf(path, metadata, tensors, force=force, smaller=smaller, progress=progress)
     parameters = sum(weight.elements for weight in weights)
     return Written(path, shape, seed, size_bytes, parameters, _classes(weights, tensors))

@@ -99,7 +99,7 @@ def _meant(manifest: Manifest, quantization: str, path: Path) -> ModelFile:
                 return file
     offered = ", ".join(f"{manifest.name}:{file.quantization}" for file in manifest.files)
     raise OptionInvalid(
-        f"--against {manifest.name}: none of its files is called {path.name}",
+        f"against: no file of {manifest.name} is called {path.name}",
         hint=f"say which one is meant: {offered}",
         option="against",
         value=manifest.name,
@@ -114,7 +114,7 @@ def _from_report(path: Path) -> KnownTensors:
         known = {str(row["name"]): _known(row) for row in rows}
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise OptionInvalid(
-            f"--against {path}: this is not what `edge-runtime verify --json` prints ({error})",
+            f"against: {path} is not what `edge-runtime verify --json` prints ({error})",
             hint="run `edge-runtime verify FILE --json > report.json` on a file that is known to be good",
             option="against",
             value=str(path),

@@ -109,7 +109,7 @@ def read_config(folder: Path) -> Config:
         checkpoint = "give the folder of a Hugging Face checkpoint: config.json, *.safetensors, a tokenizer"
         raise ConversionError(
             f"{folder} has no config.json",
-            hint="it holds an adapter: give it with --from-adapter" if is_adapter else checkpoint,
+            hint="it holds an adapter: give it with from_adapter=" if is_adapter else checkpoint,
             path=str(folder),
         )
     return Config(path, read_object(path))
