@@ -56,7 +56,7 @@ OPTION_OF = {
     "scale": "--scale",
     "seed": "--seed",
     "skip_layers": "--skip-layers",
-    "split": "--split",
+    "split_bytes": "--split",
     "stop": "--stop",
     "temperature": "--temperature",
     "text": "--text",

@@ -350,4 +350,4 @@ def test_the_command_takes_one_folder(
 def test_an_adapter_taken_for_a_checkpoint_names_the_option(adapter: Path, tmp_path: Path) -> None:
     with pytest.raises(ConversionError, match=r"has no config\.json") as caught:
         convert(adapter, tmp_path / "model.gguf")
-    assert "--from-adapter" in caught.value.hint
+    assert "from_adapter=" in caught.value.hint

@@ -96,7 +96,7 @@ def equal_but_for_the_split(found: GgufHeader, whole: GgufHeader) -> bool:
 def test_a_tensor_cannot_be_divided(e2b: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionInvalid, match="a tensor cannot be divided") as caught:
         quantize(e2b, tmp_path / "part.gguf", wants(type="Q8_0", split_bytes=1000))
-    least = re.search(r"--split (\d+)MB", caught.value.hint)
+    least = re.search(r"give (\d+)MB", caught.value.hint)
     assert least is not None
     made = quantize(e2b, None, wants(type="Q8_0", split_bytes=int(least[1]) * 1_000_000, dry_run=True))
     assert max(made.file_bytes) <= int(least[1]) * 1_000_000

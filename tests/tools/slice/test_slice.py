@@ -235,7 +235,11 @@ def listed(value: object) -> object:
         (SliceOptions(skip_layers=(-1,)), "has layers 0 to 34", "layers 20 to 34"),
         (SliceOptions(feed_forward=513), "not from 1 to 512", "feed_forward=512"),
         (SliceOptions(feed_forward=0), "not from 1 to 512", "feed_forward=512"),
-        (SliceOptions(feed_forward=200), "blk.0.ffn_down.weight is Q4_0, 32 weights", "feed_forward=192 or feed_forward=224"),
+        (
+            SliceOptions(feed_forward=200),
+            "blk.0.ffn_down.weight is Q4_0, 32 weights",
+            "feed_forward=192 or feed_forward=224",
+        ),
         (SliceOptions(feed_forward=20), "would cut through a block", "feed_forward=32;"),
         (SliceOptions(feed_forward=512), "nothing to cut", "20-34, or feed_forward= below 512"),
         (SliceOptions(), "nothing to cut", "skip_layers="),

@@ -154,7 +154,7 @@ def test_the_command_prints_a_table_or_json(e4b: Path, capsys: Capture) -> None:
         (["--skip-layers", ""], 2, "are no layers"),
         (["--skip-layers", "0-999999"], 2, "are no layers"),
         ([], 2, "nothing to cut"),
-        (["--ffn", "30"], 2, "feed_forward=32"),
+        (["--ffn", "30"], 2, "--ffn 32"),
     ],
 )
 def test_wrong_usage_says_what_would_do(

@@ -129,5 +129,5 @@ def test_a_manifest_without_a_hash_is_no_reference(tiny: Path, capsys: Capture) 
 
 def test_the_file_of_a_manifest_must_be_clear(tiny: Path, capsys: Capture) -> None:
     assert main(["verify", str(tiny), "--against", "gemma-3-1b-it"]) == 2
-    assert "none of its files is called tiny.gguf" in capsys.readouterr().err
+    assert "no file of gemma-3-1b-it is called tiny.gguf" in capsys.readouterr().err
     assert main(["verify", str(tiny), "--against", "no-such-model"]) == 3

@@ -122,9 +122,9 @@ def _pieces(header: GgufHeader, tensor: TensorInfo) -> Iterator[memoryview]:
 
 def _too_small(most_bytes: int, least_bytes: int, units: ByteUnits) -> OptionInvalid:
     return OptionInvalid(
-        f"split: {format_bytes(most_bytes, units)} is too small: a tensor cannot be divided, and the "
+        f"split_bytes: {format_bytes(most_bytes, units)} is too small: a tensor cannot be divided, and the "
         f"largest makes a file of {format_bytes(least_bytes, units)}",
-        hint=f"split='{size_to_type(least_bytes, units)}', or more",
-        option="split",
+        hint=f"give {size_to_type(least_bytes, units)} or more",
+        option="split_bytes",
         value=most_bytes,
     )
