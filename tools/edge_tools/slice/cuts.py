@@ -103,10 +103,11 @@ def _check_blocks(source: MatFormer, cuts: list[Cut], plan: SlicePlan) -> None:
         return
     above = below + block
     nearest = [columns for columns in (below, above) if 0 < columns <= min(source.feed_forward)]
+    fitting = " or ".join(f"feed_forward={columns}" for columns in nearest)
     raise OptionInvalid(
         f"feed_forward: {plan.feed_forward} would cut through a block: {tensor.name} is {tensor.type.name}, "
         f"{block} weights to a block",
-        hint=f"{' or '.join(f'feed_forward={columns}' for columns in nearest)}; any width goes with a file in BF16, F16 or F32",
+        hint=f"{fitting}; any width goes with a file in BF16, F16 or F32",
         option="feed_forward",
         value=plan.feed_forward,
         tensor=tensor.name,
