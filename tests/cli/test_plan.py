@@ -96,7 +96,14 @@ def test_what_does_not_fit_is_shown_and_refused(tiny: Path, capsys: Capture) -> 
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--context", "many"], ["--budget", "lots"], ["--parallel", "0"], ["--micro-batch", "-4"]],
+    [
+        ["--context", "many"],
+        ["--budget", "lots"],
+        ["--kv", "f33"],
+        ["--ple", "nowhere"],
+        ["--parallel", "0"],
+        ["--micro-batch", "-4"],
+    ],
 )
 def test_wrong_values_are_usage_errors(tiny: Path, wrong: list[str], capsys: Capture) -> None:
     assert main(["plan", str(tiny), *wrong]) == 2

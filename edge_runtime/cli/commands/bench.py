@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ...values.checks import parse_count
 from ...values.units import ByteUnits, byte_units_of, format_bytes
 from ..options.model_options import add_model_options, model_name, open_runtime
+from ..options.shared_options import add_json_option
 from ..screen.exit_status import GOOD
 from . import bench_speech
 
@@ -27,10 +28,14 @@ def add_parser(commands: _Commands) -> None:
         description="Measure a chat model's speed and memory on this device. Nothing else should be running.",
     )
     add_model_options(parser)
-    parser.add_argument("--prompt-tokens", metavar="N", help="to read in each run; default 256")
-    parser.add_argument("--answer-tokens", metavar="N", help="to write in each run; default 64")
-    parser.add_argument("--repeat", metavar="N", help="runs after one warm-up, medians count; default 5")
-    parser.add_argument("--json", action="store_true", help="only the JSON line")
+    parser.add_argument(
+        "--prompt-tokens", metavar="N", help="tokens of a prompt to read in each run (default: 256)"
+    )
+    parser.add_argument("--answer-tokens", metavar="N", help="tokens to write in each run (default: 64)")
+    parser.add_argument(
+        "--repeat", metavar="N", help="runs after one warm-up; medians are shown (default: 5)"
+    )
+    add_json_option(parser, "print the JSON line alone (default: a table before it)")
     parser.set_defaults(run=run)
     others = parser.add_subparsers(title="other kinds of models", metavar="KIND")
     bench_speech.add_parser(others)

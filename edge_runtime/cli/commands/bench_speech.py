@@ -13,6 +13,8 @@ from ...speech.recognition.languages import parse_language
 from ...values.checks import parse_count
 from ...values.units import format_bytes
 from ..options.model_options import add_offline_option, number_option
+from ..options.shared_options import add_json_option, add_output_file, add_threads_option
+from ..options.speech_options import SPEECH_MODEL_HELP
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
@@ -28,8 +30,8 @@ _ABOUT = (
     "on the screen (SHOWN). Nothing else should be running."
 )
 _MANIFEST_HELP = (
-    "JSON lines with path, language and text (those that scripts/speech_clips.sh fetches: "
-    "~/.cache/edge-runtime/speech/clips.jsonl)"
+    "JSON lines with path, language and text of each clip (default: what scripts/speech_clips.sh "
+    "fetches, ~/.cache/edge-runtime/speech/clips.jsonl)"
 )
 _COLUMNS = tuple(
     Column(heading, least=least, right=bool(heading), gap=1)
@@ -51,20 +53,21 @@ def add_parser(commands: Any) -> None:
         "speech", help="a speech model: errors, delays, cost", description=_ABOUT
     )
     parser.add_argument("--manifest", type=Path, metavar="FILE", help=_MANIFEST_HELP)
-    parser.add_argument("--language", metavar="NAME,...", help="only clips in these: en,French ... (all)")
-    parser.add_argument("--limit", metavar="N", help="so many clips of each language at most")
+    parser.add_argument(
+        "--language",
+        metavar="NAME,...",
+        help="clips in these languages only, such as en,French (default: all)",
+    )
+    parser.add_argument("--limit", metavar="N", help="at most N clips of each language (default: all)")
     parser.add_argument(
         "--model",
         metavar="NAME|DIR",
         default=DEFAULT_SPEECH_MODEL,
-        help=f"catalog name, or a folder of ONNX files ({DEFAULT_SPEECH_MODEL})",
+        help=SPEECH_MODEL_HELP,
     )
-    parser.add_argument("--threads", metavar="N", help="default: the cores this process may use")
-    parser.add_argument("--json", action="store_true", help="only the JSON line")
-    parser.add_argument(
-        "-o", "--output", dest="path", type=Path, metavar="FILE", help="JSON, each clip's texts with it"
-    )
-    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    add_threads_option(parser)
+    add_json_option(parser, "print the JSON line alone (default: a table before it)")
+    add_output_file(parser, "write JSON with the texts of each clip (default: none)", required=False)
     add_offline_option(parser)
     parser.set_defaults(run=run)
 

@@ -23,6 +23,7 @@ from ..options.model_options import (
     open_shown,
 )
 from ..options.prompt_source import read_prompt
+from ..options.shared_options import sentence
 from ..screen.answering import describe_cost, note_base_model, show_answer
 from ..screen.exit_status import CANCELLED, GOOD
 from ..screen.interrupts import Interrupts
@@ -46,26 +47,30 @@ _COLUMNS = (
 
 
 def add_parser(commands: Any) -> None:
-    text = "talk to a model; with a PROMPT, or stdin from a pipe, answer once"
+    text = "talk to a model; with a PROMPT, or with stdin from a pipe, answer once"
     parser: argparse.ArgumentParser = commands.add_parser(
-        "chat", help=text, description=text, usage="edge-runtime chat [OPTIONS] [PROMPT]"
+        "chat", help=text, description=sentence(text), usage="edge-runtime chat [OPTIONS] [PROMPT]"
     )
-    parser.add_argument("prompt", nargs="?", metavar="PROMPT")
-    parser.add_argument("--system", metavar="TEXT", help="system prompt")
-    parser.add_argument("--memory", action="store_true", help="say what is held, after each answer")
+    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="answer this once (default: talk)")
+    parser.add_argument("--system", metavar="TEXT", help="system prompt (default: none)")
+    parser.add_argument(
+        "--memory", action="store_true", help="after each answer, show the memory in use (default: do not)"
+    )
     kept = parser.add_argument_group("conversations")
     kept.add_argument(
         "--resume",
         nargs="?",
         const=_LATEST,
         metavar="ID",
-        help="go on with a conversation; default: the latest",
+        help="go on with conversation ID (without ID: the latest)",
     )
-    kept.add_argument("--no-history", action="store_true", help="keep nothing of this conversation")
-    kept.add_argument("--list", action="store_true", help="show the conversations that are kept")
-    kept.add_argument("--delete", metavar="ID", help="delete a conversation")
     kept.add_argument(
-        "--json", action="store_true", help="the list, or one answer with plan and figures, for programs"
+        "--no-history", action="store_true", help="do not save this conversation (default: save it)"
+    )
+    kept.add_argument("--list", action="store_true", help="list the saved conversations")
+    kept.add_argument("--delete", metavar="ID", help="delete conversation ID")
+    kept.add_argument(
+        "--json", action="store_true", help="print JSON: the list, or one answer with its plan and figures"
     )
     add_model_options(parser)
     add_sampling_options(parser)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import OptionInvalid
 from ...values.units import format_bytes
+from ..options.shared_options import add_json_option, add_output_file
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 
@@ -23,32 +24,33 @@ _ABOUT = (
 )
 _TYPES = ("bf16", "f16", "f32", "q8_0", "q4_0")
 _TYPE_HELP = (
-    "of the matrices; default bf16, of an adapter f32. q8_0 and q4_0 are ggml's plain quantizations, in the "
-    "same pass, and not for adapters"
+    "type of the matrices (default: bf16; of an adapter f32). q8_0 and q4_0 quantize in the same pass; "
+    "adapters cannot have them"
 )
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("convert", help="a Hugging Face checkpoint or LoRA adapter to GGUF")
+    parser = commands.add_parser("convert", help="convert a Hugging Face checkpoint or LoRA adapter to GGUF")
     parser.description = _ABOUT
-    parser.add_argument("folder", type=Path, nargs="?", metavar="DIR", help="folder of the checkpoint")
+    parser.add_argument(
+        "folder", type=Path, nargs="?", metavar="DIR", help="folder of a Hugging Face checkpoint"
+    )
     parser.add_argument(
         "--from-adapter",
         dest="adapter",
         type=Path,
         metavar="DIR",
-        help="instead: folder of an adapter (adapter_config.json, adapter_model.safetensors)",
+        help="convert a LoRA adapter instead: folder with adapter_config.json and adapter_model.safetensors",
     )
     parser.add_argument(
         "--base",
         type=Path,
         metavar="DIR",
-        help="folder with the config.json of the adapter's model; default the one the adapter names",
+        help="folder with the config.json of the adapter's model (default: the one that the adapter names)",
     )
-    parser.add_argument("-o", "--output", dest="path", type=Path, required=True, metavar="FILE")
+    add_output_file(parser, "GGUF file to write")
     parser.add_argument("--type", choices=_TYPES, help=_TYPE_HELP)
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    add_json_option(parser)
     parser.set_defaults(run=_run)
 
 

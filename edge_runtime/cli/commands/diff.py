@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from ...values.display_text import one_line
+from ..options.shared_options import MODEL_HELP, add_json_option
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.sentences import page_columns
@@ -27,14 +28,14 @@ _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("diff", help="what differs between two GGUF files")
+    parser = commands.add_parser("diff", help="compare two GGUF files")
     parser.description = (
-        "Metadata that differs, and how far apart the weights are, the worst tensor first. "
+        "List the metadata that differs and how far apart the weights are, the worst tensor first. "
         "Exit status 0 when all is equal, 1 when not."
     )
-    parser.add_argument("a", metavar="A", help="the reference: a file or a model's name")
-    parser.add_argument("b", metavar="B")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("a", metavar="A", help=f"the reference: {MODEL_HELP}")
+    parser.add_argument("b", metavar="B", help="what is compared with it")
+    add_json_option(parser)
     parser.set_defaults(run=_run)
 
 

@@ -22,6 +22,7 @@ from ...bench.doctor import (
 from ...device.device import Device, DeviceMemory
 from ...values.display_text import padded
 from ...values.units import format_bytes
+from ..options.shared_options import add_json_option
 from ..screen.errors import problem_text
 from ..screen.exit_status import AUDIO, ENGINE, GOOD, MEMORY, MODEL
 from ..screen.sentences import PIPE_COLUMNS, wrapped
@@ -36,11 +37,16 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "doctor",
         help="say what this device has and what to do about each problem",
-        description="Exit status 0 when nothing stands in the way of running a model, "
+        description="Check processor, memory, engine, models and audio. "
+        "Exit status 0 when nothing stands in the way of running a model, "
         "else 6 (engine), 4 (memory) or 3 (no model).",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    parser.add_argument("--probe", action="store_true", help="try the engine out again, in a child process")
+    add_json_option(parser)
+    parser.add_argument(
+        "--probe",
+        action="store_true",
+        help="try the engine out again, in a child process (default: once for each build)",
+    )
     parser.set_defaults(run=run)
 
 

@@ -19,6 +19,7 @@ from ..options.model_options import (
     open_shown,
 )
 from ..options.prompt_source import read_prompt, read_schema, read_text_file
+from ..options.shared_options import add_json_option, sentence
 from ..screen.answering import describe_cost, note_base_model, show_answer
 from ..screen.exit_status import CANCELLED, GOOD
 from ..screen.interrupts import Interrupts
@@ -31,23 +32,29 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> None:
     text = "answer one prompt, from the argument or from stdin"
     parser: argparse.ArgumentParser = commands.add_parser(
-        "generate", help=text, description=text, usage="edge-runtime generate [OPTIONS] [PROMPT]"
+        "generate", help=text, description=sentence(text), usage="edge-runtime generate [OPTIONS] [PROMPT]"
     )
-    parser.add_argument("prompt", nargs="?", metavar="PROMPT", help="default: all of stdin, as UTF-8")
-    parser.add_argument("--system", metavar="TEXT", help="system prompt")
+    parser.add_argument(
+        "prompt", nargs="?", metavar="PROMPT", help="text to answer (default: all of stdin, as UTF-8)"
+    )
+    parser.add_argument("--system", metavar="TEXT", help="system prompt (default: none)")
     parser.add_argument(
         "--raw",
         action="store_true",
         help="continue the prompt as it is: no chat template (default: only where the model has none)",
     )
-    parser.add_argument("--json", action="store_true", help="one object with text, usage, timings, memory")
+    add_json_option(parser, "print JSON: text, usage, timings, memory (default: the text as it comes)")
     add_model_options(parser)
     add_sampling_options(parser)
     form = parser.add_argument_group("form of the answer").add_mutually_exclusive_group()
-    form.add_argument("--schema", type=Path, metavar="FILE", help="JSON that this JSON Schema describes")
-    form.add_argument("--grammar", type=Path, metavar="FILE", help="text that this GBNF grammar describes")
+    form.add_argument(
+        "--schema", type=Path, metavar="FILE", help="answer in JSON that this JSON Schema describes"
+    )
+    form.add_argument(
+        "--grammar", type=Path, metavar="FILE", help="answer in text that this GBNF grammar describes"
+    )
     parser.add_argument(
-        "--stop", action="append", metavar="TEXT", help="end before this text; may be repeated"
+        "--stop", action="append", metavar="TEXT", help="end the answer before this text; can be repeated"
     )
     parser.set_defaults(run=run)
 

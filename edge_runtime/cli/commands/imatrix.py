@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...values.display_text import clean
 from ...values.units import format_bytes
 from ..options.reading_options import add_reading_options, read_text, reading_numbers
+from ..options.shared_options import add_json_option, add_model_argument, add_output_file
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 
@@ -24,13 +24,12 @@ _ABOUT = (
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("imatrix", help="an importance matrix, for quantize")
+    parser = commands.add_parser("imatrix", help="measure which weights a text uses most, for quantize")
     parser.description = _ABOUT
-    parser.add_argument("model", metavar="FILE|NAME")
+    add_model_argument(parser)
     add_reading_options(parser, chunks="all that the text has")
-    parser.add_argument("-o", "--output", dest="path", type=Path, required=True, metavar="OUT")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--force", action="store_true", help="replace OUT if it exists")
+    add_output_file(parser, "importance matrix to write", metavar="OUT")
+    add_json_option(parser)
     parser.set_defaults(run=_run)
 
 

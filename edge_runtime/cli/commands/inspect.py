@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...values.display_text import one_line, padded, text_columns
 from ...values.units import ByteUnits, format_bytes
+from ..options.shared_options import add_json_option, add_model_argument
 from ..screen.exit_status import GOOD
 from ..screen.sentences import page_columns, wrapped
 from ..screen.table import Column, table_lines
@@ -35,14 +36,16 @@ _SHOWN_APART = ("name", "architecture", "parameters")  # facts that the first li
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("inspect", help="what is in a GGUF file")
+    parser = commands.add_parser("inspect", help="show what is in a GGUF file")
     parser.description = (
-        "Metadata, weights by class with their bits per weight, and what the model would hold in memory. "
-        "Only the file's header is read."
+        "Show metadata, weights by class with their bits per weight, and what the model would hold in "
+        "memory. Only the file's header is read."
     )
-    parser.add_argument("model", metavar="FILE|NAME")
-    parser.add_argument("--tensors", action="store_true", help="every tensor too")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    add_model_argument(parser)
+    parser.add_argument(
+        "--tensors", action="store_true", help="list every tensor too (default: classes of weights only)"
+    )
+    add_json_option(parser)
     parser.set_defaults(run=_run)
 
 

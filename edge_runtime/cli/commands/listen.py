@@ -37,15 +37,23 @@ _ABOUT = (
 def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "listen",
-        help="live captions of a microphone",
+        help="show live captions of a microphone",
         description=_ABOUT,
         usage="edge-runtime listen [OPTIONS] [-]",
     )
     parser.add_argument(
-        "source", nargs="?", choices=[STANDARD_INPUT], metavar="-", help="samples on standard input instead"
+        "source",
+        nargs="?",
+        choices=[STANDARD_INPUT],
+        metavar="-",
+        help="raw samples on standard input (default: the microphone)",
     )
-    parser.add_argument("--device", metavar="NAME|N", help="microphone, by name, part of it, or number")
-    parser.add_argument("--list-devices", action="store_true", help="show the microphones and leave")
+    parser.add_argument(
+        "--device",
+        metavar="NAME|N",
+        help="microphone: its name, a part of that, or its number (default: the system's)",
+    )
+    parser.add_argument("--list-devices", action="store_true", help="list the microphones, and leave")
     add_translation_options(parser, required=False)
     add_speech_options(parser, beside_chat_model=True)
     add_output_options(parser)

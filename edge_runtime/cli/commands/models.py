@@ -16,6 +16,7 @@ from ...device.folders import store_folder
 from ...errors import OptionInvalid
 from ...values.display_text import shortened, text_columns
 from ...values.units import format_bytes
+from ..options.shared_options import add_json_option, sentence
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
@@ -27,11 +28,14 @@ _COLUMNS = (
     Column("STATE", least=11),
     Column("GOOD FOR"),
 )
+_NAME = "NAME[:QUANT]"
+_NAME_HELP = "name of a model, such as gemma-3-270m, or of one of its quantizations"
 _NAME_COLUMNS = 24  # a longer name gets a line of its own
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("models", help="list, fetch and remove models")
+    text = "list, fetch and remove models"
+    parser = commands.add_parser("models", help=text, description=sentence(text))
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_readers(actions)
     _add_writers(actions)
@@ -40,29 +44,37 @@ def add_parser(commands: Any) -> None:
 def _add(
     actions: Any, name: str, text: str, run: Callable[[argparse.Namespace], int]
 ) -> argparse.ArgumentParser:
-    action: argparse.ArgumentParser = actions.add_parser(name, help=text, description=text)
+    action: argparse.ArgumentParser = actions.add_parser(name, help=text, description=sentence(text))
     action.set_defaults(run=run)
     return action
 
 
 def _add_readers(actions: Any) -> None:
-    listing = _add(actions, "list", "every known model, and what is on this device", _list)
+    listing = _add(actions, "list", "list every known model, and what is on this device", _list)
     locating = _add(actions, "path", "print where a model's file is", _path)
-    locating.add_argument("name", metavar="NAME[:QUANT]")
+    locating.add_argument("name", metavar=_NAME, help=_NAME_HELP)
     for action in (listing, locating):
-        action.add_argument("--json", action="store_true", help="for programs")
+        add_json_option(action)
 
 
 def _add_writers(actions: Any) -> None:
     pulling = _add(actions, "pull", "fetch models: the only command that opens a connection", _pull)
-    pulling.add_argument("names", nargs="*", metavar="NAME[:QUANT]", help=f"default: {DEFAULT_MODEL}")
-    pulling.add_argument("--from", dest="from_path", type=Path, metavar="PATH", help="a local file or folder")
+    pulling.add_argument("names", nargs="*", metavar=_NAME, help=f"{_NAME_HELP} (default: {DEFAULT_MODEL})")
+    pulling.add_argument(
+        "--from",
+        dest="from_path",
+        type=Path,
+        metavar="PATH",
+        help="copy from a local file or folder, without a connection (default: fetch)",
+    )
     importing = _add(actions, "import", "copy a GGUF file, or a folder of them, into the store", _import)
-    importing.add_argument("path", type=Path, metavar="PATH")
-    importing.add_argument("--name", default="", help="keep it under this name")
+    importing.add_argument("path", type=Path, metavar="PATH", help="GGUF file, or folder")
+    importing.add_argument("--name", default="", help="keep it under this name (default: the file's)")
     removing = _add(actions, "remove", "delete a model's files", _remove)
-    removing.add_argument("names", nargs="+", metavar="NAME[:QUANT]")
-    removing.add_argument("--yes", action="store_true", help="do not ask")
+    removing.add_argument("names", nargs="+", metavar=_NAME, help=_NAME_HELP)
+    removing.add_argument(
+        "--yes", action="store_true", help="remove without asking (default: ask, on a terminal)"
+    )
 
 
 def _list(args: argparse.Namespace) -> int:

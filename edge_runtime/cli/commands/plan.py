@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...catalog.catalog import DEFAULT_MODEL, locate
 from ...errors import MemoryBudgetExceeded, OptionInvalid
 from ..options.model_options import add_load_options, load_options
+from ..options.shared_options import DEFAULT_MODEL_HELP, MODEL_METAVAR, add_json_option, add_plot_option
 from ..screen.exit_status import GOOD
 
 if TYPE_CHECKING:
@@ -26,23 +27,30 @@ def add_parser(commands: Any) -> None:
         "budget allows. Nothing is loaded, except with --measure. Exit status 4 when it does not fit.",
     )
     parser.add_argument(
-        "model", nargs="?", default=DEFAULT_MODEL, metavar="NAME|FILE", help=f"default: {DEFAULT_MODEL}"
+        "model", nargs="?", default=DEFAULT_MODEL, metavar=MODEL_METAVAR, help=DEFAULT_MODEL_HELP
     )
     fixed = parser.add_argument_group("fixed by you; the planner picks the rest")
     add_load_options(fixed)
-    fixed.add_argument("--micro-batch", metavar="N", help="tokens of a prompt that are evaluated together")
-    fixed.add_argument("--parallel", metavar="N", help="conversations at a time (1)")
+    fixed.add_argument(
+        "--micro-batch",
+        metavar="N",
+        help="tokens of a prompt to evaluate together: more are faster and take more memory (default: 64 to "
+        "512, what fits)",
+    )
+    fixed.add_argument("--parallel", metavar="N", help="conversations at the same time (default: 1)")
     parser.add_argument(
         "--with",
         dest="speech",
         metavar="NAME|DIR",
-        help="a speech model that is open beside it (whisper-base)",
+        help="plan for a speech model in the same process too, such as whisper-base (default: none)",
     )
     parser.add_argument(
-        "--measure", action="store_true", help="load and run it in a child process, and compare"
+        "--measure",
+        action="store_true",
+        help="load and run the model in a child process, and compare (default: load nothing)",
     )
-    parser.add_argument("--plot", metavar="FILE", help="draw it too: a .png or .svg file")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    add_plot_option(parser, "draw the plan too")
+    add_json_option(parser)
     parser.set_defaults(run=run)
 
 

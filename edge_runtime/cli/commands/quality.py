@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...bench.pictures.short_names import short_names
 from ...values.units import format_bytes
 from ..options.reading_options import add_reading_options, read_text, reading_numbers
+from ..options.shared_options import MODEL_METAVAR, add_json_option, add_model_argument, add_plot_option
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
@@ -36,20 +37,18 @@ _COLUMNS = (
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("quality", help="what quantization has cost: perplexity, KL divergence")
+    parser = commands.add_parser("quality", help="measure what quantization cost: perplexity, KL divergence")
     parser.description = _ABOUT
-    parser.add_argument("models", metavar="FILE|NAME", nargs="+")
+    add_model_argument(parser, nargs="+")
     parser.add_argument(
         "--reference",
         required=True,
-        metavar="FILE|NAME",
-        help="what they were made from; F16 or BF16 is best",
+        metavar=MODEL_METAVAR,
+        help="the model that they were made from, best in F16 or BF16",
     )
     add_reading_options(parser, chunks="8")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="draw size against divergence, as .png or .svg"
-    )
+    add_json_option(parser)
+    add_plot_option(parser, "draw size against divergence too")
     parser.set_defaults(run=_run)
 
 
@@ -59,7 +58,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.plot is not None:
         from ...bench.pictures.picture_file import check_picture
 
-        check_picture(args.plot)
+        check_picture(Path(args.plot))
     numbers = reading_numbers(args)
     numbers["chunks"] = numbers["chunks"] or DEFAULT_CHUNKS
     quality = measure_quality(
@@ -69,7 +68,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.plot is not None:
         from ...bench.pictures.quality_canvas import draw_quality
 
-        draw_quality(quality, args.plot)
+        draw_quality(quality, Path(args.plot))
     return GOOD
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...values.checks import parse_count
 from ...values.display_text import clean
 from ...values.units import byte_units_of, format_bytes, parse_bytes
+from ..options.shared_options import add_json_option, add_model_argument, add_output_file, add_threads_option
 from ..screen.exit_status import GOOD
 from ..screen.plan_report import plan_lines
 from ..screen.progress_bar import ConsoleProgress
@@ -28,11 +29,11 @@ _ABOUT = (
 )
 _TYPES = "F32, F16, BF16, Q8_0, Q6_K, Q5_K_M, Q4_K_M, Q4_K_S, Q4_1, Q4_0, IQ4_NL"
 _CLASSES = {
-    "body": "attention and feed-forward matrices",
-    "embedding": "the token embedding, which often is the output matrix too",
-    "ple": "per-layer embeddings; default: what --type says",
-    "output": "a separate output matrix",
-    "other": "what puts per-layer embeddings in",
+    "body": "attention and feed-forward matrices (default: as --type or --recipe says)",
+    "embedding": "the token embedding, often the output matrix too (default: likewise)",
+    "ple": "per-layer embeddings (default: likewise)",
+    "output": "a separate output matrix (default: likewise)",
+    "other": "the projections of per-layer embeddings (default: likewise)",
 }
 _RECIPES = "recipes"  # stands for their table, which is imported when somebody wants to read it
 
@@ -51,27 +52,41 @@ def _recipes() -> str:
 def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "quantize",
-        help="a GGUF file in smaller types",
+        help="write a GGUF file in smaller types",
         description="\n".join(wrapped(_ABOUT, indent="")),
         formatter_class=_HelpWithRecipes,
         epilog=_RECIPES,
     )
-    parser.add_argument("model", metavar="FILE|NAME", help="of a split set, the first file")
-    parser.add_argument("-o", "--output", dest="path", type=Path, metavar="FILE")
+    add_model_argument(parser)
+    add_output_file(parser, "GGUF file to write (needed without --dry-run)", required=False)
     whole = parser.add_mutually_exclusive_group(required=True)
-    whole.add_argument("--type", metavar="TYPE", help=_TYPES)
-    whole.add_argument("--recipe", metavar="NAME", help="edge-2gb (any size) or speech: see below")
+    whole.add_argument("--type", metavar="TYPE", help=f"one type for the whole file: {_TYPES}")
+    whole.add_argument(
+        "--recipe",
+        metavar="NAME",
+        help="types chosen by class: edge-2gb (or any size), or speech; listed below",
+    )
     for name, text in _CLASSES.items():
         option = "--output-type" if name == "output" else f"--{name}"
-        parser.add_argument(option, dest=f"{name}_type", metavar="TYPE", help=text)
-    parser.add_argument("--imatrix", type=Path, metavar="FILE", help="what `edge-runtime imatrix` found out")
-    parser.add_argument("--split", metavar="SIZE", help="several files, none larger than this")
-    parser.add_argument("--budget", metavar="SIZE", help="memory that the result must fit")
-    parser.add_argument("--context", metavar="N", help="tokens to plan that memory for (4096)")
-    parser.add_argument("--threads", metavar="N", help="default: the cores this process may use")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be, and write nothing")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+        parser.add_argument(option, dest=f"{name}_type", metavar="TYPE", help=f"type of {text}")
+    parser.add_argument(
+        "--imatrix",
+        type=Path,
+        metavar="FILE",
+        help="importance matrix that `edge-runtime imatrix` wrote (default: none)",
+    )
+    parser.add_argument(
+        "--split", metavar="SIZE", help="write several files, none larger than SIZE (default: one file)"
+    )
+    parser.add_argument(
+        "--budget", metavar="SIZE", help="memory that the result must fit, such as 2GB (default: no limit)"
+    )
+    parser.add_argument(
+        "--context", metavar="N", help="tokens of context to plan that memory for (default: 4096)"
+    )
+    add_threads_option(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show the result, write nothing")
+    add_json_option(parser)
     parser.set_defaults(run=_run)
 
 

@@ -32,11 +32,14 @@ _PATIENCE_PRESSES = 2  # Ctrl-C: the first finishes what was heard, the second l
 
 
 def add_recording_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="recordings; - for samples on stdin")
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="recordings; - for raw samples on standard input"
+    )
     parser.add_argument(
         "--stream",
         action="store_true",
-        help="process them as if they were live, with partials; jsonl ends with the figures",
+        help="process recordings as if they were live, with text that may still change; jsonl ends with "
+        "the figures (default: each as a whole)",
     )
 
 

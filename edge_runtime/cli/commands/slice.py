@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...values.display_text import clean
 from ...values.units import format_bytes
 from ..options.model_options import number_option
+from ..options.shared_options import add_json_option, add_model_argument, add_output_file
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
@@ -27,19 +27,24 @@ _COLUMNS = (Column(least=12), Column("BEFORE", least=13, right=True), Column("AF
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("slice", help="a smaller Gemma 3n out of a larger one")
+    parser = commands.add_parser("slice", help="cut a smaller Gemma 3n out of a larger one")
     parser.description = _ABOUT
-    parser.add_argument("model", metavar="FILE|NAME")
-    parser.add_argument("-o", "--output", dest="path", type=Path, required=True, metavar="FILE")
+    add_model_argument(parser)
+    add_output_file(parser, "GGUF file to write")
     parser.add_argument(
-        "--to", metavar="e2b", help="E2B out of E4B: without layers 20-24, half the feed-forward columns"
+        "--to",
+        metavar="e2b",
+        help="e2b: E2B out of E4B, without layers 20-24 and with half of the feed-forward columns",
     )
     parser.add_argument(
-        "--skip-layers", metavar="LAYERS", help="such as 20-24 or 21,22,30; the first layer is 0"
+        "--skip-layers",
+        metavar="LAYERS",
+        help="layers to leave out, such as 20-24 or 21,22,30; the first is 0 (default: none)",
     )
-    parser.add_argument("--ffn", metavar="COLUMNS", help="that each feed-forward keeps, such as 8192")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    parser.add_argument(
+        "--ffn", metavar="COLUMNS", help="columns that each feed-forward keeps, such as 8192 (default: all)"
+    )
+    add_json_option(parser)
     parser.set_defaults(run=_run)
 
 

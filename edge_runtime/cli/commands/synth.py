@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...values.units import format_bytes
 from ..options.model_options import number_option
+from ..options.shared_options import MODEL_HELP, add_json_option, add_output_file
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
@@ -41,18 +41,27 @@ _COLUMNS = (
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser("synth", help="write a model with random weights, to measure with")
     parser.description = _ABOUT
-    parser.add_argument("shape", metavar="SHAPE", help="such as gemma-3n-e2b; a wrong name lists all")
-    parser.add_argument("-o", "--output", dest="path", type=Path, required=True, metavar="FILE")
+    parser.add_argument(
+        "shape", metavar="SHAPE", help="such as gemma-3n-e2b, or a JSON file; a wrong name lists all"
+    )
+    add_output_file(parser, "GGUF file to write")
     for name, (default, text) in _CLASSES.items():
         option = "--output-type" if name == "output" else f"--{name}"
         parser.add_argument(
-            option, dest=f"{name}_type", default=default, metavar="TYPE", help=f"{text}; default {default}"
+            option,
+            dest=f"{name}_type",
+            default=default,
+            metavar="TYPE",
+            help=f"type of {text} (default: {default})",
         )
-    parser.add_argument("--scale", metavar="S", help="0.1: a tenth of everything; default 1")
-    parser.add_argument("--seed", metavar="N", help="the same seed gives the same file; default 0")
-    parser.add_argument("--tokenizer", metavar="MODEL", help="name or GGUF file; default gemma-3-270m")
-    parser.add_argument("--json", action="store_true", help="for programs")
-    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
+    parser.add_argument(
+        "--scale", metavar="S", help="size of everything, such as 0.1 for a tenth (default: 1)"
+    )
+    parser.add_argument("--seed", metavar="N", help="the same seed gives the same file (default: 0)")
+    parser.add_argument(
+        "--tokenizer", metavar="MODEL", help=f"{MODEL_HELP}, whose tokenizer to use (default: gemma-3-270m)"
+    )
+    add_json_option(parser)
     parser.set_defaults(run=_run)
 
 

@@ -19,7 +19,7 @@ _ABOUT = (
 def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "transcribe",
-        help="write down what is said in recordings",
+        help="transcribe recordings: text, subtitles or JSON",
         description=_ABOUT,
         usage="edge-runtime transcribe [OPTIONS] FILE...",
     )

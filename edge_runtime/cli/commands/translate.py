@@ -19,9 +19,9 @@ _ABOUT = (
 def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "translate",
-        help="write down in another language what is said in recordings",
+        help="translate what is said in recordings",
         description=_ABOUT,
-        usage="edge-runtime translate FILE... --to LANGUAGE [--translator NAME] [OPTIONS]",
+        usage="edge-runtime translate --to LANGUAGE [OPTIONS] FILE...",
     )
     add_recording_options(parser)
     add_translation_options(parser, required=True)

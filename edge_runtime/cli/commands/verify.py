@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ...catalog.inventory import Verdict, Verified, is_stored, stored_files, verify_hash
 from ...errors import OptionInvalid
 from ...values.display_text import clean
+from ..options.shared_options import MODEL_HELP, MODEL_METAVAR, add_json_option
 from ..screen.exit_status import GOOD, MODEL
 from ..screen.progress_bar import ConsoleProgress
 
@@ -32,14 +33,19 @@ def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "verify", help="check hashes and contents of model files", description=_ABOUT
     )
-    parser.add_argument("names", nargs="*", metavar="NAME|FILE", help="default: all that is in the store")
-    parser.add_argument("--hash-only", action="store_true", help="leave out the contents, which take longer")
+    parser.add_argument(
+        "names", nargs="*", metavar=MODEL_METAVAR, help=f"{MODEL_HELP} (default: all that are in the store)"
+    )
+    parser.add_argument(
+        "--hash-only", action="store_true", help="compare hashes alone; contents take longer (default: both)"
+    )
     parser.add_argument(
         "--against",
         metavar="MANIFEST|FILE",
-        help="a GGUF file, a manifest (.toml, or a name of the catalog) or what `verify --json` printed",
+        help="compare with a GGUF file, a manifest (.toml, or a name in the catalog) or what `verify --json` "
+        "printed (default: nothing)",
     )
-    parser.add_argument("--json", action="store_true", help="for programs")
+    add_json_option(parser)
     parser.set_defaults(run=_run)
 
 

@@ -10,13 +10,31 @@ from typing import TYPE_CHECKING, TypeVar
 from ...catalog.catalog import DEFAULT_MODEL
 from ...values.checks import parse_count, parse_number, parse_whole_number
 from ...values.records import GenerationKeywords, generation_options
+from .shared_options import DEFAULT_MODEL_HELP, MODEL_METAVAR, add_threads_option
 
 if TYPE_CHECKING:
     from ...memory import LoadOptions, MemoryPart
     from ...runtime.runtime import Runtime
     from ..screen.terminal import Screen
 
-_MODEL_HELP = f"catalog name or GGUF file ({DEFAULT_MODEL})"
+# Option, its value, what it does, its default where the model's makers give none (SamplingOptions).
+_SAMPLING = (
+    ("--temperature", "T", "how freely to draw: 0 always takes the likeliest token", "0.8"),
+    ("--top-k", "N", "draw from the N likeliest tokens; 0 turns it off", "40"),
+    (
+        "--top-p",
+        "P",
+        "draw from the likeliest tokens that sum up to P; 1 turns it off",
+        "0.95",
+    ),
+    ("--min-p", "P", "leave out tokens less likely than P times the likeliest", "0.05"),
+    (
+        "--repeat-penalty",
+        "X",
+        "above 1, avoid tokens that came just before; 1 turns it off",
+        "1",
+    ),
+)
 
 Number = TypeVar("Number", int, float)
 
@@ -27,11 +45,11 @@ def add_offline_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_model_options(
-    parser: argparse.ArgumentParser, model_help: str = _MODEL_HELP, *, name: str = "model"
+    parser: argparse.ArgumentParser, model_help: str = DEFAULT_MODEL_HELP, *, name: str = "model"
 ) -> None:
     """Which model, and how much it may take. `name`: of the option that names it, and of the group."""
     group = parser.add_argument_group(name)
-    group.add_argument(f"--{name}", metavar="NAME|FILE", help=model_help)
+    group.add_argument(f"--{name}", metavar=MODEL_METAVAR, help=model_help)
     add_load_options(group)
     add_offline_option(parser)
 
@@ -41,42 +59,63 @@ def add_load_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--budget",
         metavar="SIZE",
-        help="most memory it may take, such as 2GB or 800MiB (default: what this device can spare)",
-    )
-    group.add_argument("--context", metavar="N", help="tokens a conversation can hold (default: up to 4096)")
-    group.add_argument(
-        "--kv", metavar="TYPE", help="cache of keys and values: f16, q8_0 or q4_0 (default: f16 if it fits)"
+        help="most memory that the process may take, such as 2GB or 800MiB "
+        "(default: what this device can spare)",
     )
     group.add_argument(
-        "--ple", metavar="WHERE", help="per-layer embeddings: cache, mapped or resident (default: cache)"
+        "--context",
+        metavar="N",
+        help="tokens that one conversation can hold (default: 4096, or what the model and the budget allow)",
     )
     group.add_argument(
-        "--ple-locked", metavar="SIZE", help="rows of them that stay, from token id 0 on (default: none)"
+        "--kv",
+        metavar="TYPE",
+        help="how the cache of keys and values is stored: f16, q8_0 or q4_0; smaller types take less memory "
+        "and lose some accuracy (default: f16, smaller where the budget needs it)",
+    )
+    group.add_argument(
+        "--ple",
+        metavar="WHERE",
+        help="where the per-layer embeddings of Gemma 3n and 4 are: cache (on disk, recent rows in memory), "
+        "mapped (pages of the file, as the system likes) or resident (in memory) (default: cache, where "
+        "the system allows it)",
+    )
+    group.add_argument(
+        "--ple-locked",
+        metavar="SIZE",
+        help="keep so much of these embeddings in memory beside the cache, such as 16MB (default: none)",
     )
     group.add_argument(
         "--repack",
         action=argparse.BooleanOptionalAction,
-        help="repack weights for this processor: faster (default: where supported)",
+        help="repack weights for this CPU: faster, takes more memory (default: where supported)",
     )
     group.add_argument(
         "--flash-attention",
         action=argparse.BooleanOptionalAction,
-        help="less memory, slower on some processors (default: the planner decides)",
+        help="use flash attention: less memory, slower on some CPUs (default: the planner decides)",
     )
-    group.add_argument("--threads", metavar="N", help="default: the cores this process may use")
-    group.add_argument("--gpu-layers", metavar="N", help="layers a GPU takes (default: all, if there is one)")
+    add_threads_option(group)
+    group.add_argument(
+        "--gpu-layers",
+        metavar="N",
+        help="layers to run on a GPU (default: all, where llama.cpp was built for one)",
+    )
 
 
 def add_sampling_options(parser: argparse.ArgumentParser) -> None:
     """How the answer is drawn. What is left out is the model's own default."""
     group = parser.add_argument_group("answer")
-    group.add_argument("--max-tokens", metavar="N", help="stop after so many tokens")
-    group.add_argument("--temperature", metavar="T", help="0: always the likeliest token")
-    group.add_argument("--top-k", metavar="N", help="draw from the N likeliest; 0: off")
-    group.add_argument("--top-p", metavar="P", help="draw from the likeliest that sum up to P; 1: off")
-    group.add_argument("--min-p", metavar="P", help="leave out what is less than P times the likeliest")
-    group.add_argument("--repeat-penalty", metavar="X", help="above 1: avoid what was said just before")
-    group.add_argument("--seed", metavar="N", help="the same seed gives the same answer")
+    group.add_argument(
+        "--max-tokens",
+        metavar="N",
+        help="stop after N tokens (default: when the model ends, or the context is full)",
+    )
+    for option, metavar, text, value in _SAMPLING:
+        group.add_argument(option, metavar=metavar, help=f"{text} (default: the model's, or {value})")
+    group.add_argument(
+        "--seed", metavar="N", help="the same seed gives the same answer (default: a new one each time)"
+    )
 
 
 def model_name(args: argparse.Namespace) -> str:

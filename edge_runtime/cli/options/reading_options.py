@@ -8,6 +8,7 @@ from typing import TypedDict
 
 from ...values.checks import parse_count
 from .prompt_source import MOST_CORPUS_BYTES, read_text_file
+from .shared_options import add_threads_option
 
 
 class ReadingNumbers(TypedDict):
@@ -19,13 +20,17 @@ class ReadingNumbers(TypedDict):
 def add_reading_options(parser: argparse.ArgumentParser, *, chunks: str) -> None:
     """`chunks`: what is read without --chunks."""
     parser.add_argument(
-        "--text", type=Path, required=True, metavar="FILE", help="plain text in UTF-8, of the kind you use"
+        "--text",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="text to read: plain UTF-8, like what the model will be used for",
     )
     parser.add_argument(
-        "--context", metavar="N", help="tokens in a chunk; default 512, or what the model was trained for"
+        "--context", metavar="N", help="tokens in a chunk (default: 512, or what the model was trained for)"
     )
-    parser.add_argument("--chunks", metavar="N", help=f"read at most N chunks; default {chunks}")
-    parser.add_argument("--threads", metavar="N", help="default: the cores this process may use")
+    parser.add_argument("--chunks", metavar="N", help=f"read at most N chunks (default: {chunks})")
+    add_threads_option(parser)
 
 
 def reading_numbers(args: argparse.Namespace) -> ReadingNumbers:

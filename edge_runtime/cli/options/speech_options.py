@@ -13,6 +13,7 @@ from ...errors import OptionInvalid
 from ...speech.captions.formats import CaptionFormat
 from ...speech.recognition.languages import parse_language
 from .model_options import add_offline_option, number_option
+from .shared_options import add_force_option, add_threads_option
 
 if TYPE_CHECKING:
     from ...speech.audio import AudioSource
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from ..screen.terminal import Screen
 
 STANDARD_INPUT = "-"
+SPEECH_MODEL_HELP = (
+    "name of a speech model in the catalog, or a folder of ONNX or CTranslate2 files "
+    f"(default: {DEFAULT_SPEECH_MODEL})"
+)
 _FORMATS = ", ".join(form.value for form in CaptionFormat)
 
 
@@ -31,28 +36,45 @@ def add_speech_options(parser: argparse.ArgumentParser, *, beside_chat_model: bo
         "--model",
         metavar="NAME|DIR",
         default=DEFAULT_SPEECH_MODEL,
-        help=f"recognizer: catalog name, or a folder of ONNX or CTranslate2 files ({DEFAULT_SPEECH_MODEL})",
+        help=SPEECH_MODEL_HELP,
     )
     group.add_argument(
-        "--language", metavar="NAME", default="auto", help="spoken: auto, French, fr ... (auto)"
+        "--language",
+        metavar="NAME",
+        default="auto",
+        help="language that is spoken, such as French or fr (default: auto, which listens for it)",
     )
-    group.add_argument("--rate", metavar="HZ", help="of 16-bit samples on standard input (16000)")
-    group.add_argument("--channels", metavar="N", help="of samples on standard input (1)")
+    group.add_argument(
+        "--rate", metavar="HZ", help="samples a second on standard input, 16 bits each (default: 16000)"
+    )
+    group.add_argument("--channels", metavar="N", help="channels on standard input (default: 1)")
     if not beside_chat_model:
-        group.add_argument("--threads", metavar="N", help="default: the cores this process may use")
+        add_threads_option(group)
         add_offline_option(parser)
 
 
 def add_output_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("output")
     group.add_argument(
-        "--format", action="append", metavar="F", help=f"{_FORMATS}; several with commas, or repeated (text)"
+        "--format",
+        action="append",
+        metavar="F",
+        help=f"{_FORMATS}; several with commas, or by repeating the option (default: text)",
     )
     group.add_argument(
-        "-o", "--output", dest="folder", type=Path, metavar="DIR", help="write files there, not to stdout"
+        "-o",
+        "--output",
+        dest="folder",
+        type=Path,
+        metavar="DIR",
+        help="write files into this folder (default: write to stdout)",
     )
-    group.add_argument("--words", action="store_true", help="jsonl: each word with its times and probability")
-    group.add_argument("--force", action="store_true", help="replace files that exist")
+    group.add_argument(
+        "--words",
+        action="store_true",
+        help="in jsonl: each word with its times and probability (default: segments only)",
+    )
+    add_force_option(group, "replace files that exist (default: refuse)")
 
 
 def formats_of(args: argparse.Namespace) -> tuple[CaptionFormat, ...]:

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from ...speech.translation import ChatTranslator
 
 
-_TRANSLATOR_HELP = "chat model that translates: catalog name or GGUF file (none: the recognizer, to English)"
+_TRANSLATOR_HELP = (
+    "chat model that translates: a name in the catalog, or a GGUF file "
+    "(default: none; the recognizer translates, to English alone)"
+)
 
 
 def add_translation_options(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """--to, --translator, and the options of that chat model."""
     parser.add_argument(
-        "--to", required=required, metavar="LANGUAGE", help="translate to English, French, de ..."
+        "--to", required=required, metavar="LANGUAGE", help="language to translate to, such as English or fr"
     )
     add_model_options(parser, _TRANSLATOR_HELP, name="translator")
 

@@ -93,7 +93,7 @@ def recipe_named(name: str) -> Recipe:
 def describe() -> list[str]:
     """The table, for --help."""
     classes = ("body", "embedding", "ple", "output", "other")
-    lines = ["  " + "".join(f"{kind:<11}" for kind in classes)]
+    lines = ["  " + "".join(f"{kind:<11}" for kind in classes).rstrip()]
     for name, rows in (("edge-SIZE", _EDGE), ("speech", _SPEECH)):
         lines.append(f"{name}:")
         lines += ["  " + "".join(f"{getattr(row, kind):<11}" for kind in classes).rstrip() for row in rows]
