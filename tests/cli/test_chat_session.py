@@ -21,6 +21,7 @@ from edge_runtime.cli.screen.memory_gauge import memory_line
 from edge_runtime.cli.screen.terminal import Screen
 from edge_runtime.errors import BackendFailed, EngineClosed
 from edge_runtime.memory import Held, MemoryPart
+from edge_runtime.memory.part import PartKind
 from edge_runtime.runtime.runtime import Runtime
 from edge_runtime.values.records import FinishReason, MemoryUsage
 
@@ -153,9 +154,9 @@ def test_what_is_held_stands_below_each_answer_when_asked_for(make_runtime: Make
 def test_memory_shows_the_plan_and_what_is_held(make_runtime: MakeRuntime) -> None:
     runtime, _ = make_runtime(["Yes."])
     parts = (
-        MemoryPart("body", 2**30, Held.FILE),
-        MemoryPart("KV cache", 3 * 2**20, Held.ANONYMOUS),
-        MemoryPart("per-layer embeddings", 2**31, Held.FLASH),
+        MemoryPart(PartKind.BODY, 2**30, Held.FILE),
+        MemoryPart(PartKind.KV_CACHE, 3 * 2**20, Held.ANONYMOUS),
+        MemoryPart(PartKind.PLE, 2**31, Held.FLASH),
     )
     runtime._opened = replace(runtime._opened, plan=replace(runtime.plan, parts=parts))
     screen = play(Conversation(runtime), runtime, ["/memory", "Really?", "/memory"])
