@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import HistoryUnavailable
+from ..errors import HistoryUnavailable, OptionInvalid
 from ..values.records import Message
 from .history import History, StateRecord
 
@@ -51,9 +51,10 @@ def save_state(
             return False
         history.remember_state(StateRecord(conversation_id, first_exchange, size_bytes))
         _make_room(history)
-    except OSError as error:
+    except (OSError, OptionInvalid) as error:
+        reason = getattr(error, "strerror", None) or error
         raise HistoryUnavailable(
-            f"{path}: the conversation's state could not be written: {error.strerror or error}",
+            f"{path}: the conversation's state could not be written: {reason}",
             hint="check the rights and the free space of its folder",
             path=str(path),
         ) from error

@@ -13,24 +13,25 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 
 from ..device.folders import store_folder
-from ..errors import EdgeRuntimeError, OptionInvalid, StorageFull
-from ..values.units import format_bytes
+from ..errors import OptionInvalid
+from ..values.files import storage_full, writing_to
 from .manifest import FILE_NAME, MODEL_NAME
 
 CONVERTED = "conversion"  # made here, out of files that were as their manifest says
-_NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_FULL = (
+    "free some space (`edge-runtime models remove`) and try again, a pull goes on where it stopped; "
+    "or set EDGE_RUNTIME_HOME to a folder on a larger disk"
+)
 
 
 class FileState(str, Enum):
@@ -153,37 +154,21 @@ def require_room(folder: Path, needed_bytes: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         free_bytes = shutil.disk_usage(folder).free
     if needed_bytes > free_bytes:
-        raise storage_full(folder, needed_bytes)
+        raise storage_full(folder, needed_bytes, _FULL)
 
 
-def storage_full(folder: Path, needed_bytes: int) -> StorageFull:
-    free_bytes = shutil.disk_usage(folder).free
-    return StorageFull(
-        f"no room in {folder}: {format_bytes(needed_bytes)} needed, {format_bytes(free_bytes)} free",
-        hint="free some space (`edge-runtime models remove`) and try again, a pull goes on where it stopped; "
-        "or set EDGE_RUNTIME_HOME to a folder on a larger disk",
-        needed_bytes=needed_bytes,
-        free_bytes=free_bytes,
-        path=str(folder),
-    )
-
-
-@contextmanager
-def storing(folder: Path, needed_bytes: int = 0) -> Iterator[None]:
+def storing(folder: Path, needed_bytes: int = 0) -> AbstractContextManager[None]:
     """Turn what the system says about a write into StorageFull, or OptionInvalid about the store's place."""
-    try:
-        yield
-    except EdgeRuntimeError:
-        raise
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise storage_full(folder, needed_bytes) from error
-        raise OptionInvalid(
+
+    def refused(error: OSError) -> OptionInvalid:
+        return OptionInvalid(
             f"cannot write to the model store, {folder}: {error.strerror}",
             hint="set EDGE_RUNTIME_HOME to a folder that you may write to",
             option="EDGE_RUNTIME_HOME",
             value=str(folder),
-        ) from error
+        )
+
+    return writing_to(folder, refused, needed_bytes=needed_bytes, hint=_FULL)
 
 
 def remove_file(path: Path) -> int:

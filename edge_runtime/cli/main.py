@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 import traceback
@@ -12,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 
 from ..errors import EdgeRuntimeError
+from ..values.files import is_disk_full
 from ..values.version import __version__
 from .screen.errors import print_error
 from .screen.exit_status import CANCELLED, ENGINE, GOOD, exit_status_of
@@ -83,7 +83,7 @@ def _run(argv: Sequence[str] | None) -> int:
         print_error(error)
         return exit_status_of(error)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
+        if not is_disk_full(error):
             raise
         print(f"error: no room on the disk: {error}", file=sys.stderr)
         _give_up_stdout()

@@ -1,16 +1,24 @@
-"""Reading and hashing files that the user named."""
+"""Reading and hashing files that the user named, and what the system says when a disk is full."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from ..errors import EdgeRuntimeError, ModelFileInvalid
+from ..errors import EdgeRuntimeError, ModelFileInvalid, StorageFull
+from .units import format_bytes
 
 BLOCK_BYTES = 1 << 20
+
+# No space left, a quota used up (Windows has none), larger than the file system or RLIMIT_FSIZE allows.
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
+# ERROR_HANDLE_DISK_FULL, ERROR_DISK_FULL, ERROR_FILE_TOO_LARGE, ERROR_DISK_QUOTA_EXCEEDED
+_NO_ROOM_WINDOWS = frozenset({39, 112, 223, 1295})
 
 
 def hash_file(path: Path, on_bytes: Callable[[int], None] = lambda count: None) -> str:
@@ -35,3 +43,41 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
         raise ModelFileInvalid(
             f"{path} cannot be read: {error.strerror}", hint="check the device and the rights", path=str(path)
         ) from error
+
+
+def is_disk_full(error: OSError) -> bool:
+    """Whether a write failed for want of room, on any system."""
+    return error.errno in _NO_ROOM or getattr(error, "winerror", None) in _NO_ROOM_WINDOWS
+
+
+def storage_full(folder: Path, needed_bytes: int, hint: str) -> StorageFull:
+    """The error of a full disk. `needed_bytes`: in all, or 0 where nobody knows."""
+    try:
+        free_bytes = shutil.disk_usage(folder).free
+    except OSError:
+        free_bytes = 0
+    needed = f"{format_bytes(needed_bytes)} needed, " if needed_bytes else ""
+    return StorageFull(
+        f"no room in {folder}: {needed}{format_bytes(free_bytes)} free",
+        hint=hint,
+        needed_bytes=needed_bytes,
+        free_bytes=free_bytes,
+        path=str(folder),
+    )
+
+
+@contextmanager
+def writing_to(
+    folder: Path, refused: Callable[[OSError], EdgeRuntimeError], *, needed_bytes: int = 0, hint: str
+) -> Iterator[None]:
+    """What the system says about a write, as an error of ours.
+
+    Raises StorageFull, with `hint`, for a full disk; else `refused` makes the error.
+    """
+    try:
+        yield
+    except EdgeRuntimeError:
+        raise
+    except OSError as error:
+        full = is_disk_full(error)
+        raise (storage_full(folder, needed_bytes, hint) if full else refused(error)) from error

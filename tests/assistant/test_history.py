@@ -282,3 +282,18 @@ def test_two_that_open_a_new_history_at_once_both_can_write(path: Path) -> None:
 )
 def test_a_title_is_the_first_line_shortened(question: str, title: str) -> None:
     assert make_title(question) == title
+
+
+def test_a_full_disk_is_said_and_keeps_what_was_there(small_disk: Path) -> None:
+    full = pytest.raises(HistoryUnavailable, match="full")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(400_000))
+    with History(small_disk / "history.sqlite3") as history:
+        conversation_id, _ = history.start("m", "", exchange())
+        with full as caught:
+            for _ in range(1000):
+                history.put(conversation_id, exchange(answer="x" * 20_000))
+        assert "free space" in caught.value.hint
+    ballast.unlink()
+    with History(small_disk / "history.sqlite3") as history:
+        assert history.load(conversation_id).exchanges[0][1] == exchange()

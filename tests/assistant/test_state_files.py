@@ -12,7 +12,7 @@ from support.scripted_backend import ScriptedBackend, scripted_runtime
 
 from edge_runtime.assistant import state_files
 from edge_runtime.assistant.history import Exchange, History
-from edge_runtime.errors import HistoryUnavailable
+from edge_runtime.errors import HistoryUnavailable, OptionInvalid
 from edge_runtime.runtime.runtime import Runtime
 from edge_runtime.values.records import FinishReason, Message, Usage
 
@@ -184,3 +184,18 @@ def test_deleting_a_conversation_removes_its_state(
     assert history.state_path(conversation_id).is_file()
     history.delete(conversation_id)
     assert history.states() == () and list(history.state_folder.iterdir()) == []
+
+
+def test_a_state_replaces_no_pipe(history: History, conversation_id: int, tmp_path: Path) -> None:
+    runtime, _ = talked(tmp_path / "model")
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OptionInvalid, match="pipe"):
+        runtime.save_state(MESSAGES, pipe)
+    place = history.state_path(conversation_id)
+    place.parent.mkdir()
+    os.mkfifo(place)
+    with pytest.raises(HistoryUnavailable, match="pipe"):
+        state_files.save_state(history, conversation_id, runtime, MESSAGES, 0)
+    runtime.close()
+    assert pipe.is_fifo() and place.is_fifo()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -124,7 +125,7 @@ def test_the_whole_screen_of_every_command(
         "> /system Be kind.\nSystem prompt: Be kind.\n"
         "> /history\n> Hi\nbetter answer\n\n"
         "> /save talk.md\nWritten: talk.md\n"
-        "> /save talk.md\ntalk.md: not written: File exists\n"
+        "> /save talk.md\nnot written: talk.md exists already\n"
         "> /save\n/save FILE: name a file that does not exist yet\n"
         "> /undo\nTaken back: Hi\n"
         "> /new\nA new conversation.\n"
@@ -215,6 +216,19 @@ def test_a_transcript_as_json_holds_the_messages(make_runtime: MakeRuntime, tmp_
     assert json.loads((tmp_path / "talk.json").read_text(encoding="utf-8")) == {
         "messages": [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Grüße"}]
     }
+
+
+def test_save_writes_no_pipe_and_says_a_full_disk(
+    make_runtime: MakeRuntime, tmp_path: Path, small_disk: Path
+) -> None:
+    runtime, _ = make_runtime(["Answer."])
+    pipe, talk = tmp_path / "pipe", small_disk / "talk.md"
+    os.mkfifo(pipe)
+    (small_disk / "ballast").write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096))
+    shown = " ".join(play(Conversation(runtime), runtime, ["Hi", f"/save {pipe}", f"/save {talk}"]).split())
+    assert "/pipe is a pipe or a device" in shown
+    assert "not written: no room in " in shown
+    assert pipe.is_fifo() and not talk.exists()
 
 
 def test_help_fits_the_terminal_and_names_every_command(make_runtime: MakeRuntime) -> None:

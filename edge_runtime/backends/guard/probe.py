@@ -14,6 +14,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ from typing import Any
 from ...device.children import run_child
 from ...device.device import cpu_fingerprint
 from ...device.folders import store_folder
-from ...errors import ChildUnavailable, EngineUnavailable, ModelLoadFailed
+from ...errors import ChildUnavailable, EdgeRuntimeError, EngineUnavailable, ModelLoadFailed
 from ...values.display_text import one_line
+from ...values.output_file import output_file
 from .probe_model import write_probe_model
 
 _TIME_LIMIT_S = 300.0
@@ -225,10 +227,8 @@ def _remember(kind: str, key: str, value: Any) -> None:
     while len(entries) > _FILES_REMEMBERED:
         entries.pop(next(iter(entries)))
     path = _memory_path()
-    try:
+    content = json.dumps(memory).encode()
+    with suppress(OSError, EdgeRuntimeError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-            json.dump(memory, file)
-        Path(file.name).replace(path)
-    except OSError:
-        pass
+        with output_file(path, len(content), force=True) as file:
+            file.write(content)

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import OptionInvalid
+from ...values.output_file import check_output, output_file
 
 ENDINGS = (".png", ".svg")
 
 
 def check_picture(path: Path) -> None:
-    """Raises OptionInvalid for another ending than .png and .svg, and when matplotlib is missing."""
+    """Raises OptionInvalid for another ending than .png and .svg, a folder or pipe, or without matplotlib."""
     if path.suffix.lower() not in ENDINGS:
         raise OptionInvalid(
             f"--plot: {path.name[-40:]!r} does not end in .png or .svg",
             hint="for example --plot picture.png",
-            option="plot",
+            option="picture",
         )
     if importlib.util.find_spec("matplotlib") is None:
         raise OptionInvalid(
-            "--plot: matplotlib is not installed", hint='pip install "edge-runtime[plot]"', option="plot"
+            "--plot: matplotlib is not installed", hint='pip install "edge-runtime[plot]"', option="picture"
         )
+    check_output(path, force=True, option="picture")
 
 
-def save_picture(draw: Callable[[Path], None], path: Path) -> None:
-    """Raises OptionInvalid for a path that cannot be written."""
-    try:
-        draw(path)
-    except OSError as error:
-        raise OptionInvalid(
-            f"--plot: {path} cannot be written: {error.strerror}", hint="name another file", option="plot"
-        ) from error
+def save_picture(content: bytes, path: Path) -> None:
+    """Replaces a file that is there. Raises OptionInvalid for a path that cannot be written, StorageFull."""
+    with output_file(path, len(content), force=True, option="picture") as file:
+        file.write(content)

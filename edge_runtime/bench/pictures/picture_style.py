@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from io import BytesIO
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,8 +25,11 @@ def new_figure(size_inches: tuple[float, float], title: str, subtitle: str) -> A
     return figure
 
 
-def save(figure: Any, path: Path) -> None:
-    figure.savefig(path, format=path.suffix[1:].lower(), dpi=_DPI)
+def picture_bytes(figure: Any, ending: str) -> bytes:
+    """The figure as a file of that kind: ".png", ".svg"."""
+    file = BytesIO()
+    figure.savefig(file, format=ending[1:].lower(), dpi=_DPI)
+    return file.getvalue()
 
 
 def count_bytes(axes: Any, units: ByteUnits, *, most_ticks: int) -> None:

@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from ...memory import Held, MemoryPlan
 from ...values.units import ByteUnits
 from .picture_file import check_picture, save_picture
-from .picture_style import INK, PALE_INK, count_bytes, new_figure, save, text_box
+from .picture_style import INK, PALE_INK, count_bytes, new_figure, picture_bytes, text_box
 from .plan_picture import Picture, Segment, label_levels, picture_of
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ _NAME_SIZE, _SMALL_SIZE = 9, 8.5
 def draw_plan(plan: MemoryPlan, path: Path, measured: Measured | None = None) -> None:
     """Raises OptionInvalid as check_picture() does, and for a path that cannot be written."""
     check_picture(path)
-    save_picture(lambda place: draw(picture_of(plan, measured), place), path)
+    save_picture(picture_bytes(draw(picture_of(plan, measured)), path.suffix), path)
 
 
-def draw(picture: Picture, path: Path) -> None:
+def draw(picture: Picture) -> Any:
+    """The figure."""
     figure = new_figure(_SIZE_INCHES, picture.title, picture.subtitle)
     width = 0.58 if picture.flash else 0.7  # labels of the last parts go on to the right of it
     memory = figure.add_axes((0.115, 0.19, width, 0.645))
@@ -51,7 +52,7 @@ def draw(picture: Picture, path: Path) -> None:
         flash = figure.add_axes((0.735, 0.19, 0.25, 0.645), sharey=memory, facecolor="none")
         _draw_flash(flash, picture)
     _draw_legend(figure, picture)
-    save(figure, path)
+    return figure
 
 
 def _draw_memory(axes: Any, picture: Picture) -> None:

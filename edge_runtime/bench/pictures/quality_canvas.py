@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...values.units import ByteUnits, format_bytes
 from .picture_file import check_picture, save_picture
-from .picture_style import INK, PALE_INK, count_bytes, new_figure, save, text_box
+from .picture_style import INK, PALE_INK, count_bytes, new_figure, picture_bytes, text_box
 from .quality_picture import Box, Point, QualityPicture, picture_of, place_labels
 
 if TYPE_CHECKING:
@@ -23,10 +23,11 @@ _DOT_POINTS, _LABEL_SIZE = 9.0, 9.5
 def draw_quality(quality: Quality, path: Path) -> None:
     """Raises OptionInvalid as check_picture() does, and for a path that cannot be written."""
     check_picture(path)
-    save_picture(lambda place: draw(picture_of(quality), place), path)
+    save_picture(picture_bytes(draw(picture_of(quality)), path.suffix), path)
 
 
-def draw(picture: QualityPicture, path: Path) -> None:
+def draw(picture: QualityPicture) -> Any:
+    """The figure."""
     figure = new_figure(_SIZE_INCHES, picture.title, picture.subtitle)
     axes = figure.add_axes((0.1, 0.12, 0.87, 0.74))
     _set_scales(axes, picture)
@@ -39,7 +40,7 @@ def draw(picture: QualityPicture, path: Path) -> None:
         axes.plot([point.size_bytes], [y], "o", clip_on=False, zorder=4, **style)
     taken = _draw_reference(axes, picture)
     _draw_labels(axes, picture.points, taken)
-    save(figure, path)
+    return figure
 
 
 def _set_scales(axes: Any, picture: QualityPicture) -> None:

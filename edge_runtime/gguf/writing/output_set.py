@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .output_file import cannot_write, check_output
+from ...values.files import writing_to
+from ...values.output_file import cannot_write, check_output
 
 
 @contextmanager
@@ -18,10 +19,8 @@ def output_set(path: Path, *, force: bool) -> Iterator[Path]:
     Raises OptionInvalid; whatever ends the block early leaves nothing behind.
     """
     home = path.absolute().parent
-    try:
+    with writing_to(home, lambda error: cannot_write(path, error), hint="write to a larger disk"):
         folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=home))
-    except OSError as error:
-        raise cannot_write(path, error) from error
     try:
         yield folder
         _move_all(sorted(folder.iterdir()), home, force)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+from ...values.output_file import output_file
 from ...values.progress import QUIET, Progress
 from ..types import GgmlType, TensorInfo
 from .header_bytes import ALIGNMENT_BYTES, HeaderValue, header_bytes
-from .output_file import output_file
 from .writeback import Writeback
 
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from ...backends.backend import Backend, Float32Array
 from ...backends.sealed_state import is_sound, seal
 from ...errors import EdgeRuntimeError, EngineClosed
+from ...values.output_file import output_path
 from .request import Failed, GenerationRequest, Ticket
 from .slots import common_prefix
 from .worker import Worker, fault, tell
@@ -197,14 +198,9 @@ class Engine:
         best = max(idle, key=lambda slot: common_prefix(slot.tokens, tokens), default=None)
         if best is None or not best.tokens or not common_prefix(best.tokens, tokens):
             return 0
-        partial = path.with_name(path.name + ".partial")
-        try:
+        with output_path(path, force=True, option="path") as partial:
             self.backend.save_sequence(best.sequence, best.tokens, partial)
-            size_bytes = seal(partial, self.backend.state_key)
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
-        return size_bytes
+            return seal(partial, self.backend.state_key)
 
     def _load_state(self, path: Path) -> int:
         worker = self._open_worker()

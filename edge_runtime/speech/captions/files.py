@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ...errors import OptionInvalid, StorageFull
+from ...errors import OptionInvalid
+from ...values.files import writing_to
+from ...values.output_file import cannot_write, check_output
 from ..recognition.transcript import TranscriptEvent
 from .formats import CaptionWriter
 from .json_lines import JsonLines, json_line
-
-_NO_ROOM = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}  # Windows has no quotas
 
 
 def check_paths(paths: Iterable[Path], *, force: bool) -> None:
@@ -24,22 +23,11 @@ def check_paths(paths: Iterable[Path], *, force: bool) -> None:
         if path in seen:
             raise _refused(path, "would be written twice", "give each recording another name, or folder")
         seen.add(path)
-        if path.is_dir():
-            raise _refused(path, "is a folder", "give another folder with -o")
-        if path.exists() and not force:
-            raise _refused(path, "exists already", "give another folder with -o, or --force to replace it")
+        check_output(path, force)
 
 
 def _refused(path: Path, problem: str, hint: str) -> OptionInvalid:
     return OptionInvalid(f"{path} {problem}", hint=hint, option="output", value=str(path))
-
-
-def _full(path: Path) -> StorageFull:
-    return StorageFull(
-        f"no room for {path}; what was transcribed until now is in it",
-        hint="free some space, or give another folder with -o",
-        path=str(path),
-    )
 
 
 class CaptionFiles:
@@ -89,6 +77,7 @@ class _CaptionFile:
         self._path, self.writer = path, writer
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            check_output(path, force)  # again: opening a pipe would wait for its reader
             self._file = path.open("w" if force else "x", encoding="utf-8", errors="replace", newline="\n")
         self.write(writer.head)
 
@@ -106,11 +95,6 @@ class _CaptionFile:
                 self._file.close()
 
 
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise _full(path) from error
-        raise _refused(path, f"cannot be written: {error.strerror}", "give another folder with -o") from error
+def _writing(path: Path) -> AbstractContextManager[None]:
+    hint = f"what was transcribed until now is in {path}; free some space, or write to another disk"
+    return writing_to(path.absolute().parent, lambda error: cannot_write(path, error), hint=hint)

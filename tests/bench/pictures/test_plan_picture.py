@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from itertools import combinations
 from pathlib import Path
@@ -19,7 +20,7 @@ from edge_runtime.bench.pictures.plan_canvas import draw_plan
 from edge_runtime.bench.pictures.plan_picture import Segment, grouped, label_levels, picture_of
 from edge_runtime.bench.plan_check import Found, compare, task_of
 from edge_runtime.cli.main import main
-from edge_runtime.errors import OptionInvalid
+from edge_runtime.errors import OptionInvalid, StorageFull
 from edge_runtime.memory import Held, LoadOptions, plan_memory
 from edge_runtime.values.units import ByteUnits
 
@@ -131,5 +132,22 @@ def test_what_does_not_fit_is_drawn_too(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     needs_matplotlib()
-    with pytest.raises(OptionInvalid, match="cannot be written"):
+    with pytest.raises(OptionInvalid, match="cannot write"):
         draw_plan(plan_memory(MODEL), tmp_path / "no" / "plan.png")
+
+
+def test_a_device_is_not_replaced_by_a_picture(tmp_path: Path, tiny: Path, capsys: Capture) -> None:
+    needs_matplotlib()
+    picture = tmp_path / "plan.png"
+    picture.symlink_to("/dev/null")
+    assert main(["plan", str(tiny), "--budget", "1GB", "--plot", str(picture)]) == 2
+    assert "plan.png is a pipe or a device" in capsys.readouterr().err
+    assert picture.is_symlink()
+
+
+def test_a_full_disk_leaves_no_half_picture(small_disk: Path) -> None:
+    needs_matplotlib()
+    (small_disk / "ballast").write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096 - 4096))
+    with pytest.raises(StorageFull, match="no room in"):
+        draw_plan(plan_memory(MODEL), small_disk / "plan.png")
+    assert [path.name for path in small_disk.iterdir()] == ["ballast"]

@@ -102,14 +102,23 @@ def test_a_folder_in_the_way_is_named(out: Path) -> None:
     with pytest.raises(OptionInvalid, match=r"talk\.txt is a folder"):
         files_in(out, force=True)
     (out / "file").write_text("")
-    with pytest.raises(OptionInvalid, match="cannot be written"):
+    with pytest.raises(OptionInvalid, match="cannot write"):
         files_in(out / "file" / "below")
 
 
 def test_a_full_disk_is_said_and_keeps_what_fitted(small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(os.statvfs(small_disk).f_bavail * 4096 - 8192))
     outputs = {small_disk / "talk.txt": make_writer(CaptionFormat.TEXT)}
-    with pytest.raises(StorageFull, match=r"no room for .*talk\.txt"), CaptionFiles(outputs) as files:
+    with pytest.raises(StorageFull, match="no room in") as caught, CaptionFiles(outputs) as files:
         for n in range(10_000):
             files.take(final(spoken("Words and words and words."), n))
+    assert "talk.txt" in caught.value.hint
     assert (small_disk / "talk.txt").read_text().startswith("Words and words and words.\nWords")
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_pipe_in_the_way_is_named_and_not_waited_for(out: Path, force: bool) -> None:
+    os.mkfifo(out / "talk.srt")
+    with pytest.raises(OptionInvalid, match=r"talk\.srt is a pipe"):
+        files_in(out, force=force)
+    assert [path.name for path in out.iterdir()] == ["talk.srt"] and (out / "talk.srt").is_fifo()

@@ -7,6 +7,7 @@ scripts/reference_conversions.sh's to show; that the engine runs it, real/test_c
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +182,14 @@ def test_a_large_tensor_takes_little_memory(llama: Path, tmp_path: Path) -> None
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert size_bytes > 700e6
     assert int(done.stdout) < 300e6
+
+
+def test_force_replaces_no_device_and_no_pipe(
+    llama: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "null").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("null", "pipe"):
+        assert main(["convert", str(llama), "-o", str(tmp_path / name), "--force"]) == 2
+        assert f"{name} is a pipe or a device" in capsys.readouterr().err
+    assert (tmp_path / "null").is_symlink() and (tmp_path / "pipe").is_fifo()

@@ -63,7 +63,7 @@ def test_progress_goes_up_to_the_files_size(slow: Path, tmp_path: Path) -> None:
 def start_and_wait(source: Path, output: Path) -> tuple[subprocess.Popen[bytes], Path]:
     """`edge-runtime quantize` at work, and the file that it is writing to."""
     command = [sys.executable, "-m", "edge_runtime", "quantize", str(source), "-o", str(output)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tools")))}
     process = subprocess.Popen(
         [*command, "--type", "Q4_K_M", "--threads", "1"], env=environment, stderr=subprocess.DEVNULL
     )

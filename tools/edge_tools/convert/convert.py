@@ -7,7 +7,8 @@ from pathlib import Path
 
 from edge_runtime.errors import OptionInvalid
 from edge_runtime.gguf.types import GgmlType
-from edge_runtime.gguf.writing import HeaderValue, check_output
+from edge_runtime.gguf.writing import HeaderValue
+from edge_runtime.values.output_file import check_output
 from edge_runtime.values.progress import QUIET, Progress
 
 from .families import family_of

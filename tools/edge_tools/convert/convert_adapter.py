@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from edge_runtime.errors import ConversionError, ModelNotFound, OptionInvalid
-from edge_runtime.gguf.writing import HeaderValue, check_output
+from edge_runtime.gguf.writing import HeaderValue
+from edge_runtime.values.output_file import check_output
 from edge_runtime.values.progress import QUIET, Progress
 
 from .adapter_config import MERGE, AdapterConfig, base_folder, read_adapter_config

@@ -15,9 +15,9 @@ from edge_runtime.device.device import default_threads
 from edge_runtime.errors import ModelUnsupported, OptionInvalid
 from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import read_header
-from edge_runtime.gguf.writing import check_output
-from edge_runtime.gguf.writing.output_file import cannot_write
 from edge_runtime.values.checks import whole_number_or_none
+from edge_runtime.values.files import writing_to
+from edge_runtime.values.output_file import cannot_write, check_output
 from edge_runtime.values.progress import QUIET, Progress
 
 from ..text_chunks import chunk_tokens, cut_chunks
@@ -86,8 +86,9 @@ def _check_place(output: Path, inputs: Iterable[Path]) -> None:
     """Now, and not after an hour of reading."""
     if output.exists() and any(output.samefile(path) for path in inputs):
         raise OptionInvalid(f"{output} is the model itself", hint="give another name", option="output")
-    try:
-        with TemporaryFile(dir=output.absolute().parent):
-            pass
-    except OSError as error:
-        raise cannot_write(output, error) from error
+    folder = output.absolute().parent
+    with (
+        writing_to(folder, lambda error: cannot_write(output, error), hint="write to a larger disk"),
+        TemporaryFile(dir=folder),
+    ):
+        pass

@@ -7,24 +7,23 @@ it: it is gone when the process is, however it ends.
 
 from __future__ import annotations
 
-import errno
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
 from edge_runtime.backends.backend import Float32Array
-from edge_runtime.errors import EdgeRuntimeError, OptionInvalid, StorageFull
-from edge_runtime.values.units import format_bytes
+from edge_runtime.errors import OptionInvalid
+from edge_runtime.values.files import storage_full, writing_to
 
 from .rows import StoredRow
 
 _BYTES_A_TOKEN = 2
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = "fewer chunks= need less, or let XDG_CACHE_HOME name a folder on a larger disk"
 
 
 def stored_bytes(vocabulary_size: int, positions: int) -> int:
@@ -61,7 +60,7 @@ def open_reference_rows(folder: Path, vocabulary_size: int, positions: int) -> I
     with _told(folder, needed_bytes):
         folder.mkdir(parents=True, exist_ok=True)
         if needed_bytes > shutil.disk_usage(folder).free:
-            raise _full(folder, needed_bytes)
+            raise storage_full(folder, needed_bytes, _FULL)
         file = tempfile.TemporaryFile(dir=folder, prefix="quality-", buffering=1 << 20)  # noqa: SIM115
     try:
         yield ReferenceRows(file, folder, vocabulary_size)
@@ -70,27 +69,9 @@ def open_reference_rows(folder: Path, vocabulary_size: int, positions: int) -> I
             file.close()
 
 
-@contextmanager
-def _told(folder: Path, needed_bytes: int = 0) -> Iterator[None]:
+def _told(folder: Path, needed_bytes: int = 0) -> AbstractContextManager[None]:
     """What the system says about the file, as an error of ours."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, EdgeRuntimeError):
-            raise
-        raise _full(folder, needed_bytes) if error.errno in _NO_ROOM else _unusable(folder, error) from error
-
-
-def _full(folder: Path, needed_bytes: int) -> StorageFull:
-    free_bytes = shutil.disk_usage(folder).free
-    return StorageFull(
-        f"no room in {folder} for what the reference says: {format_bytes(needed_bytes)} needed, "
-        f"{format_bytes(free_bytes)} free",
-        hint="fewer --chunks need less, or let XDG_CACHE_HOME name a folder on a larger disk",
-        needed_bytes=needed_bytes,
-        free_bytes=free_bytes,
-        path=str(folder),
-    )
+    return writing_to(folder, lambda error: _unusable(folder, error), needed_bytes=needed_bytes, hint=_FULL)
 
 
 def _unusable(folder: Path, error: OSError) -> OptionInvalid:

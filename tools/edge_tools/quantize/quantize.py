@@ -16,8 +16,9 @@ from edge_runtime.device.device import default_threads
 from edge_runtime.errors import ConversionError, ModelFileInvalid, OptionInvalid
 from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import GgufHeader, read_header
-from edge_runtime.gguf.writing import HeaderValue, check_output, output_file
+from edge_runtime.gguf.writing import HeaderValue
 from edge_runtime.gguf.writing.output_set import output_set
+from edge_runtime.values.output_file import check_output, output_file
 from edge_runtime.values.progress import QUIET, Progress
 
 from ..inspect import Inspection, architecture_facts, class_sizes

@@ -11,7 +11,8 @@ from typing import Any
 from edge_runtime.catalog.catalog import locate
 from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import read_header
-from edge_runtime.gguf.writing import NewTensor, check_output, write_gguf
+from edge_runtime.gguf.writing import NewTensor, write_gguf
+from edge_runtime.values.output_file import check_output
 from edge_runtime.values.progress import QUIET, Progress
 
 from ..tensor_data import element_count

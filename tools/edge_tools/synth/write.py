@@ -13,8 +13,9 @@ import numpy as np
 
 from edge_runtime.errors import ModelUnsupported
 from edge_runtime.gguf.types import GgmlType
-from edge_runtime.gguf.writing import HeaderValue, NewTensor, check_output, write_gguf
+from edge_runtime.gguf.writing import HeaderValue, NewTensor, write_gguf
 from edge_runtime.values.checks import whole_number
+from edge_runtime.values.output_file import check_output
 from edge_runtime.values.progress import QUIET, Progress
 
 from .blocks import RandomBlocks, type_for_rows
