@@ -12,8 +12,9 @@ from edge_tools.quantize import quantize
 from support import tiny_model
 from support.memory_models import MB, body, header
 from support.quantized_models import left_in, wants, write_e2b, write_tiny
+from support.stand_in_python import python_that
 
-from edge_runtime.backends.guard.probe import guard_file, probe_result, run_probe
+from edge_runtime.backends.guard.probe import guard_file, guard_model, probe_result, run_probe
 from edge_runtime.backends.llama.dry_run import plan_with_dry_run
 from edge_runtime.backends.llama.library import listening_to_log
 from edge_runtime.backends.llama.quantizer import QuantizeTask, TypeQuestion, planned_types, run_quantizer
@@ -165,6 +166,15 @@ def test_quantizing_here_gives_the_same_file(
 def test_the_types_are_the_same(slow: Path) -> None:
     questions = [TypeQuestion(15), TypeQuestion(15, has_matrix=True)]
     assert planned_types(slow, questions, children=False) == planned_types(slow, questions)
+
+
+def test_a_program_can_say_that_it_wants_no_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = python_that("", tmp_path, monkeypatch)
+    source = write_tiny(tmp_path)
+    quantize(source, tmp_path / "q8.gguf", wants(type="Q8_0", children=False))
+    assert guard_model(source, children=False)
+    assert not plan_with_dry_run(UNKNOWN, PlanOptions(), None, children=False).certain
+    assert not runs.exists()
 
 
 def task_for(source: Path, output: Path, kind: GgmlType = GgmlType.Q4_K) -> QuantizeTask:

@@ -188,8 +188,9 @@ def open_shown(
 ) -> Runtime:
     """open_runtime(), with a line on the terminal for as long as it takes."""
     from ...backends.guard.probe import probe_result
+    from ...device.children import children_allowed
 
     with screen.busy(f"loading {Path(model).name}") as line:
-        if probe_result() is None:
+        if probe_result() is None and children_allowed():
             line.show("first start on this machine: trying the engine out")
         return open_runtime(args, model, line.advance, beside)

@@ -75,7 +75,8 @@ def _by_type(
     source: GgufHeader, path: Path, options: QuantizeOptions, metadata: Mapping[str, int | str]
 ) -> Decision:
     wanted = wanted_by_type(options)
-    (types,) = tensor_types(source, [wanted], has_matrix=options.imatrix is not None)
+    has_matrix = options.imatrix is not None
+    (types,) = tensor_types(source, [wanted], has_matrix=has_matrix, children=options.children)
     changes = changes_of(source, wanted.body.file_type, metadata)
     header = future_header(source, path, types.types, changes)
     plan_options = _plan_options(source, options, options.byte_units)
@@ -100,7 +101,8 @@ def _by_recipe(
     units = byte_units_of(recipe.name) if recipe.budget_bytes else options.byte_units
     asked = _plan_options(source, options, units)
     wanted = [wanted_by_row(row, options) for row in recipe.rows]
-    found = tensor_types(source, wanted, has_matrix=options.imatrix is not None)
+    has_matrix = options.imatrix is not None
+    found = tensor_types(source, wanted, has_matrix=has_matrix, children=options.children)
     tried: list[Tried] = []
     for row, one, answer in zip(recipe.rows, wanted, found, strict=True):
         types = without_growth(source, answer)

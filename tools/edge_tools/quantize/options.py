@@ -25,5 +25,6 @@ class QuantizeOptions:
     context_tokens: int | None = None  # of that plan; 4096, or what the model was trained for
     threads: int | None = None  # that quantize; all cores this process may use
     byte_units: ByteUnits = ByteUnits.DECIMAL  # of sizes in messages
+    children: bool | None = None  # False: in this process; None: in a child where one can be started
     dry_run: bool = False
     force: bool = False

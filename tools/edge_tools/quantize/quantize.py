@@ -39,6 +39,7 @@ class _Job:
     header: GgufHeader  # of the new file, whole
     threads: int
     force: bool
+    children: bool | None
     progress: Progress
 
 
@@ -47,7 +48,7 @@ def quantize(
 ) -> Quantized:
     """Write `model`, a name or a GGUF file (of a split set the first), to `output` in other types.
 
-    llama.cpp does it in a child process, a slab of rows at a time. With options.dry_run
+    llama.cpp does it in a child process where one can be started, a slab of rows at a time. With options.dry_run
     nothing is written, so that no output is needed; the sizes are the real file's all the same.
 
     Raises ModelNotFound, ModelFileInvalid or ModelUnsupported for what cannot be read;
@@ -69,7 +70,9 @@ def quantize(
     if options.dry_run:
         return result
     threads = options.threads or default_threads()
-    job = _Job(source, importance, decision.changes, header, threads, options.force, progress)
+    job = _Job(
+        source, importance, decision.changes, header, threads, options.force, options.children, progress
+    )
     if shards:
         _write_split(job, stored, shards, result)
     else:
@@ -132,7 +135,7 @@ def _write_whole(job: _Job, path: Path, needed_bytes: int) -> None:
 
         partial = Path(file.name)
         try:
-            run_quantizer(_task(job, partial), written)
+            run_quantizer(_task(job, partial), written, children=job.children)
         except ConversionError as error:
             if shutil.disk_usage(path.absolute().parent).free < total_bytes - done_bytes:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error

@@ -63,7 +63,9 @@ def _given(options: QuantizeOptions) -> dict[TensorClass, GgmlType]:
     return {kind: type_named(name, kind.value).base for kind, name in names.items() if name}
 
 
-def tensor_types(source: GgufHeader, wanted: Sequence[Wanted], *, has_matrix: bool) -> list[TensorTypes]:
+def tensor_types(
+    source: GgufHeader, wanted: Sequence[Wanted], *, has_matrix: bool, children: bool | None = None
+) -> list[TensorTypes]:
     """For each of them every tensor's type. Half a second. Raises what planned_types() does."""
     pairs = [
         (
@@ -73,7 +75,7 @@ def tensor_types(source: GgufHeader, wanted: Sequence[Wanted], *, has_matrix: bo
         for one in wanted
     ]
     questions = list(dict.fromkeys(question for pair in pairs for question in pair))
-    answers = dict(zip(questions, planned_types(source.path, questions), strict=True))
+    answers = dict(zip(questions, planned_types(source.path, questions, children=children), strict=True))
     for answer in answers.values():
         _check_names(source, answer.types)
     in_body = {t.name for t in source.tensors if tensor_class(t) is TensorClass.BODY}
