@@ -48,8 +48,9 @@ def quantize(
 ) -> Quantized:
     """Write `model`, a name or a GGUF file (of a split set the first), to `output` in other types.
 
-    llama.cpp does it in a child process where one can be started, a slab of rows at a time. With options.dry_run
-    nothing is written, so that no output is needed; the sizes are the real file's all the same.
+    llama.cpp does it in a child process where one can be started, a slab of rows at a time.
+    With options.dry_run nothing is written, so that no output is needed; the sizes are the
+    real file's all the same.
 
     Raises ModelNotFound, ModelFileInvalid or ModelUnsupported for what cannot be read;
     OptionInvalid; MemoryBudgetExceeded when the result would not fit the budget or the
