@@ -15,7 +15,6 @@ from support.quantized_models import left_in, wants, write_e2b, write_tiny
 from support.stand_in_python import python_that
 
 from edge_runtime.backends.guard.probe import guard_file, guard_model, probe_result, run_probe
-from edge_runtime.backends.llama.dry_run import plan_with_dry_run
 from edge_runtime.backends.llama.library import listening_to_log
 from edge_runtime.backends.llama.quantizer import QuantizeTask, TypeQuestion, planned_types, run_quantizer
 from edge_runtime.catalog.pulling.pull import pull
@@ -24,6 +23,7 @@ from edge_runtime.device.folders import store_folder
 from edge_runtime.errors import ConversionError, ModelDownloadFailed
 from edge_runtime.gguf.types import GgmlType
 from edge_runtime.memory import PlanOptions
+from edge_runtime.runtime.planning import plan_with_dry_run
 from edge_runtime.runtime.runtime import Runtime
 
 UNKNOWN = header("brandnew", 8, tensors=body(8, 50 * MB), attention__head_count=16)
@@ -139,7 +139,7 @@ def test_doctor_tells_the_consequence_and_what_to_do(reason: str, capsys: pytest
     main(["doctor", "--probe"])
     words = " ".join(capsys.readouterr().out.split())
     assert "warning: no child process can be started here" in words
-    assert "ends the whole program" in words and "hint: " in words and "models verify NAME" in words
+    assert "ends the whole program" in words and "hint: " in words and "edge-runtime verify NAME" in words
     assert "llama.cpp 0." in words  # the engine is looked at in this process
     assert "trial run: not tried" in words and "fails on this CPU" not in words
     assert ("unset EDGE_RUNTIME_CHILDREN" in words) == (reason == "switched_off")
