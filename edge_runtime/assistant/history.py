@@ -167,7 +167,7 @@ class History:
             raise HistoryUnavailable(
                 f"{self.path} was written by a newer edge-runtime "
                 f"(format {found}, this one knows {len(_MIGRATIONS)})",
-                hint="update edge-runtime, or chat with --no-history",
+                hint="update edge-runtime, or keep no conversation: history=None",
                 path=str(self.path),
             )
         for statements in _MIGRATIONS[found:]:
@@ -345,7 +345,7 @@ def _exchange_of(
 def _unknown(conversation_id: int) -> OptionInvalid:
     return OptionInvalid(
         f"there is no conversation {conversation_id}",
-        hint="edge-runtime chat --list shows all",
+        hint="`edge-runtime chat --list` shows all",
         option="conversation",
         value=str(conversation_id),
     )
@@ -353,10 +353,10 @@ def _unknown(conversation_id: int) -> OptionInvalid:
 
 def _hint_for(error: Exception) -> str:
     if "locked" in str(error):
-        return "another program is writing to it; try again, or chat with --no-history"
+        return "another program is writing to it; try again, or keep no conversation: history=None"
     if isinstance(error, sqlite3.OperationalError | OSError):
-        return "check the rights and the free space of its folder, or chat with --no-history"
-    return "it may be damaged: move it away to start an empty one, or chat with --no-history"
+        return "check the rights and the free space of its folder, or keep no conversation: history=None"
+    return "it may be damaged: move it away to start an empty one, or keep no conversation: history=None"
 
 
 def _now() -> str:

@@ -169,7 +169,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(path: Path, conten
     path.write_bytes(content)
     with pytest.raises(HistoryUnavailable, match=r"history\.sqlite3 cannot be used") as caught:
         History(path)
-    assert "--no-history" in caught.value.hint
+    assert "history=None" in caught.value.hint
     assert path.read_bytes() == content
 
 
@@ -181,7 +181,7 @@ def test_a_damaged_database_is_reported_when_the_damage_is_met(path: Path) -> No
     path.write_bytes(damaged)
     with pytest.raises(HistoryUnavailable) as caught, History(path) as history:
         history.load(conversation_id)
-    assert "--no-history" in caught.value.hint
+    assert "history=None" in caught.value.hint
 
 
 def test_a_newer_format_is_refused_and_left_alone(path: Path) -> None:
@@ -193,7 +193,7 @@ def test_a_newer_format_is_refused_and_left_alone(path: Path) -> None:
         HistoryUnavailable, match=r"newer edge-runtime \(format 99, this one knows 1\)"
     ) as caught:
         History(path)
-    assert "--no-history" in caught.value.hint
+    assert "history=None" in caught.value.hint
     database = sqlite3.connect(path)
     assert database.execute("PRAGMA user_version").fetchone() == (99,)
     database.close()

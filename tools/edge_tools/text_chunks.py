@@ -37,10 +37,10 @@ def chunk_tokens(wanted: int | None, headers: Sequence[GgufHeader]) -> int:
     tokens = min(DEFAULT_CONTEXT_TOKENS, trained) if wanted is None else wanted
     if not FEWEST_CONTEXT_TOKENS <= tokens <= trained:
         raise OptionInvalid(
-            f"--context: {tokens} tokens do not do: at least {FEWEST_CONTEXT_TOKENS}, and at most "
+            f"context_tokens: {tokens} do not do: at least {FEWEST_CONTEXT_TOKENS}, and at most "
             f"the {trained} that {tightest.path.name} was trained for",
             hint=f"leave it out: {min(DEFAULT_CONTEXT_TOKENS, trained)} is the default",
-            option="context",
+            option="context_tokens",
             value=tokens,
         )
     return tokens
@@ -55,7 +55,7 @@ def cut_chunks(vocabulary: Vocabulary, text: str, context_tokens: int, most: int
     count = len(tokens) // context_tokens
     if not count:
         raise OptionInvalid(
-            f"--text: it has {len(tokens)} tokens, and one chunk needs {context_tokens}",
+            f"text: it has {len(tokens)} tokens, and one chunk needs {context_tokens}",
             hint="give a longer text" + _smaller_context(len(tokens)),
             option="text",
             text_tokens=len(tokens),
@@ -80,4 +80,4 @@ def _tokens(vocabulary: Vocabulary, text: str, wanted: int | None) -> list[int]:
 
 
 def _smaller_context(text_tokens: int) -> str:
-    return f", or --context {text_tokens}" if text_tokens >= FEWEST_CONTEXT_TOKENS else ""
+    return f", or context_tokens={text_tokens}" if text_tokens >= FEWEST_CONTEXT_TOKENS else ""

@@ -15,13 +15,13 @@ def check_picture(path: Path) -> None:
     """Raises OptionInvalid for another ending than .png and .svg, a folder or pipe, or without matplotlib."""
     if path.suffix.lower() not in ENDINGS:
         raise OptionInvalid(
-            f"--plot: {path.name[-40:]!r} does not end in .png or .svg",
-            hint="for example --plot picture.png",
+            f"picture: {path.name[-40:]!r} does not end in .png or .svg",
+            hint="for example picture='plan.png'",
             option="picture",
         )
     if importlib.util.find_spec("matplotlib") is None:
         raise OptionInvalid(
-            "--plot: matplotlib is not installed", hint='pip install "edge-runtime[plot]"', option="picture"
+            "picture: matplotlib is not installed", hint='pip install "edge-runtime[plot]"', option="picture"
         )
     check_output(path, force=True, option="picture")
 

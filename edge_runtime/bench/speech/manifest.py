@@ -36,7 +36,7 @@ def read_manifest(path: Path) -> list[SpeechClip]:
     except (OSError, UnicodeDecodeError) as error:
         raise _invalid(
             f"{path} cannot be read: {getattr(error, 'strerror', None) or error}",
-            "scripts/speech_clips.sh fetches clips on Debian and Ubuntu; --manifest names others",
+            "scripts/speech_clips.sh fetches clips on Debian and Ubuntu; manifest= names others",
         ) from error
     clips = [
         _read_line(line, f"{path}, line {number}", path.parent)

@@ -164,7 +164,7 @@ def _refuse_false_name(path: Path, found: Expected, name: str) -> None:
         raise ModelFileInvalid(
             f"{path.name} is no file of {name}: sha256 {found.sha256}, "
             f"expected {' or '.join(file.sha256 for file in manifest.files)}",
-            hint="import it under a name of its own with --name",
+            hint="import it under a name of its own: name=",
             path=str(path),
             found=found.sha256,
         )

@@ -30,6 +30,7 @@ OPTION_OF = {
     "gpu_layers": "--gpu-layers",
     "grammar": "--grammar",
     "history": "--history",
+    "name": "--name",
     "imatrix": "--imatrix",
     "json_schema": "--schema",
     "kv_type": "--kv",
@@ -65,18 +66,17 @@ OPTION_OF = {
     "tokenizer": "--tokenizer",
     "top_k": "--top-k",
     "top_p": "--top-p",
-    "track": "--track",
     "translator": "--translator",
     "type": "--type",
 }
 _KEYWORD = "|".join(sorted(OPTION_OF, key=len, reverse=True))
 _PREFIX = re.compile(rf"^({_KEYWORD}): ")
 _PLAIN = re.compile(r"[\w.:/-]+")
-_NAMED = re.compile(rf"\b({_KEYWORD})=(?:(True|False)\b|('[^']*'|[\w.]+))?")
+_NAMED = re.compile(rf"\b({_KEYWORD})=(?:(True|False|None)\b|('[^']*'|[\w.]+))?")
 
 
 def option_words(text: str) -> str:
-    """`kv_type: ...` -> `--kv: ...`, `budget='2GB'` -> `--budget 2GB`, `raw=True` -> `--raw`."""
+    """`kv_type: ...` -> `--kv: ...`, `budget='2GB'` -> `--budget 2GB`, `raw=True` -> `--raw`, `history=None` -> `--no-history`."""
     text = _PREFIX.sub(lambda match: f"{OPTION_OF[match[1]]}: ", text)
     return _NAMED.sub(_in_options, text)
 
@@ -84,7 +84,7 @@ def option_words(text: str) -> str:
 def _in_options(match: re.Match[str]) -> str:
     keyword, flag, value = match.groups()
     option = OPTION_OF[keyword]
-    if flag == "False":
+    if flag in ("False", "None"):
         return option.replace("--", "--no-", 1)
     if value is None:
         return option

@@ -167,7 +167,7 @@ def test_a_build_with_other_tensors_is_refused(monkeypatch: pytest.MonkeyPatch) 
 def test_a_text_that_is_too_short_says_by_how_much(tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionInvalid, match="it has 19 tokens, and one chunk needs 40") as caught:
         compute_imatrix(tiny, "the quick brown fox", tmp_path / "m.gguf", context_tokens=CONTEXT)
-    assert "--context 19" in caught.value.hint
+    assert "context_tokens=19" in caught.value.hint
 
 
 @pytest.mark.parametrize(
