@@ -17,7 +17,7 @@ from edge_runtime.errors import OptionInvalid
 from edge_runtime.runtime.runtime import Runtime
 from edge_runtime.values.records import generation_options
 
-_OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*|$)")  # also one that a name is put behind
 # Options of other programs, which the library really calls or names.
 _OTHER_PROGRAMS = {
     "edge_runtime/catalog/pulling/wheel_fetch.py": "pip",

@@ -13,14 +13,14 @@ OPTION_OF = {
     "against": "--against",
     "answer_tokens": "--answer-tokens",
     "base": "--base",
-    "body_type": "--body",
+    "body": "--body",
     "budget": "--budget",
     "budget_bytes": "--budget",
     "channels": "--channels",
     "chunks": "--chunks",
     "context_tokens": "--context",
     "device": "--device",
-    "embedding_type": "--embedding",
+    "embedding": "--embedding",
     "feed_forward": "--ffn",
     "flash_attention": "--flash-attention",
     "force": "--force",
@@ -40,13 +40,12 @@ OPTION_OF = {
     "max_tokens": "--max-tokens",
     "micro_batch_tokens": "--micro-batch",
     "min_p": "--min-p",
-    "other_type": "--other",
-    "output_type": "--output-type",
+    "other": "--other",
+    "output": "--output-type",  # the type of the output matrix, of `quantize`
     "parallel": "--parallel",
     "picture": "--plot",
     "ple": "--ple",
     "ple_locked": "--ple-locked",
-    "ple_type": "--ple",
     "prompt_tokens": "--prompt-tokens",
     "rate_hz": "--rate",
     "raw": "--raw",
@@ -76,7 +75,10 @@ _NAMED = re.compile(rf"\b({_KEYWORD})=(?:(True|False|None)\b|('[^']*'|[\w.]+))?"
 
 
 def option_words(text: str) -> str:
-    """`kv_type: ...` -> `--kv: ...`, `budget='2GB'` -> `--budget 2GB`, `raw=True` -> `--raw`, `history=None` -> `--no-history`."""
+    """The text with options: `kv_type: ...` becomes `--kv: ...`, `budget='2GB'` `--budget 2GB`.
+
+    `raw=True` becomes `--raw`; False and None, as in `history=None`, become `--no-history`.
+    """
     text = _PREFIX.sub(lambda match: f"{OPTION_OF[match[1]]}: ", text)
     return _NAMED.sub(_in_options, text)
 

@@ -46,10 +46,10 @@ def _part_rows(plan: MemoryPlan) -> Iterator[tuple[str, ...]]:
 
 def _verdict(plan: MemoryPlan, budget: Budget) -> list[str]:
     if plan.budget_bytes is None:
-        return wrapped(f"No budget: {budget.reason}.")
-    word = "Fits" if plan.fits else "Does not fit"
+        return wrapped(f"No budget: {option_words(budget.reason)}.")
+    word, reason = "Fits" if plan.fits else "Does not fit", option_words(budget.reason)
     return [
-        *wrapped(f"{word} the budget of {plan.size_text(plan.budget_bytes)} ({budget.reason})."),
+        *wrapped(f"{word} the budget of {plan.size_text(plan.budget_bytes)} ({reason})."),
         *wrapped(
             f"The least that works is {plan.size_text(plan.minimum_bytes)}; "
             f"{plan.size_text(plan.comfortable_bytes)} works without streaming weights, "

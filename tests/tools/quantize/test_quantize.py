@@ -200,13 +200,13 @@ def test_a_budget_refuses_what_would_not_fit(e2b: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (wants(), "either --type or --recipe"),
-        (wants(type="Q4_0", recipe="speech"), "either --type or --recipe"),
+        (wants(), "either type= or recipe="),
+        (wants(type="Q4_0", recipe="speech"), "either type= or recipe="),
         (wants(type="Q3_X"), "no type 'Q3_X'"),
-        (wants(type="Q4_0", ple="q9"), "--ple: there is no type 'q9'"),
+        (wants(type="Q4_0", ple="q9"), "ple: there is no type 'q9'"),
         (wants(recipe="fast"), "no recipe 'fast'"),
         (wants(recipe="edge-small"), "'small' is not a size"),
-        (wants(recipe="edge-2gb", budget_bytes=5), "--budget does not go with"),
+        (wants(recipe="edge-2gb", budget_bytes=5), "budget= does not go with"),
     ],
 )
 def test_options_that_make_no_sense(options: QuantizeOptions, words: str, tiny: Path) -> None:

@@ -57,15 +57,15 @@ def decide(
     """Raises OptionInvalid; MemoryBudgetExceeded when the result would not fit a budget; ConversionError."""
     if (options.type is None) == (options.recipe is None):
         raise OptionInvalid(
-            "give either --type or --recipe", hint="--type Q4_K_M, or --recipe edge-2gb", option="type"
+            "give either type= or recipe=", hint="type='Q4_K_M', or recipe='edge-2gb'", option="type"
         )
     if options.type is not None:
         return _by_type(source, path, options, metadata)
     recipe = recipe_named(options.recipe or "")
     if recipe.budget_bytes and options.budget_bytes:
         raise OptionInvalid(
-            f"--budget does not go with --recipe {recipe.name}, whose name says how much memory there is",
-            hint="leave out --budget, or give another recipe",
+            f"budget= does not go with recipe={recipe.name!r}, whose name says how much memory there is",
+            hint="leave out budget=, or give another recipe",
             option="budget",
         )
     return _by_recipe(source, path, recipe, options, metadata)
@@ -86,7 +86,7 @@ def _by_type(
         raise
     except EdgeRuntimeError as error:  # a model that no plan is known for can be quantized all the same
         plan, problem = None, str(error)
-    return Decision(header, changes, types, _budget(options.budget_bytes, "--budget"), plan, problem)
+    return Decision(header, changes, types, _budget(options.budget_bytes, "budget="), plan, problem)
 
 
 def _by_recipe(
@@ -97,7 +97,7 @@ def _by_recipe(
     metadata: Mapping[str, int | str],
 ) -> Decision:
     budget_bytes = recipe.budget_bytes or options.budget_bytes
-    budget = _budget(budget_bytes, f"--recipe {recipe.name}" if recipe.budget_bytes else "--budget")
+    budget = _budget(budget_bytes, f"recipe={recipe.name!r}" if recipe.budget_bytes else "budget=")
     units = byte_units_of(recipe.name) if recipe.budget_bytes else options.byte_units
     asked = _plan_options(source, options, units)
     wanted = [wanted_by_row(row, options) for row in recipe.rows]
@@ -133,12 +133,12 @@ def _nothing_fits(
 ) -> MemoryBudgetExceeded:
     least = min(tried, key=lambda one: one.full_speed_bytes)
     enough = size_to_type(least.full_speed_bytes, plan.byte_units)
-    other = f"--recipe edge-{enough.lower()}" if recipe.budget_bytes else f"--budget {enough}"
+    other = f"recipe='edge-{enough.lower()}'" if recipe.budget_bytes else f"budget={enough!r}"
     return MemoryBudgetExceeded(
         f"{source.path.name} does not fit {plan.size_text(budget_bytes)} at full speed: with "
         f"{plan.context_tokens} tokens of context the smallest of {recipe.name}, {least.types['body']} with "
         f"{least.types['embedding']} embedding, needs {plan.size_text(least.full_speed_bytes)}",
-        hint=f"{other} fits; a smaller --context needs less, and so does a smaller model",
+        hint=f"{other} fits; a smaller context_tokens= needs less, and so does a smaller model",
         plan=plan,
         budget_bytes=budget_bytes,
         minimum_bytes=least.full_speed_bytes,

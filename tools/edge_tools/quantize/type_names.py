@@ -42,7 +42,7 @@ def type_named(name: str, option: str = "type") -> QuantType:
     found = TYPES.get(_ALSO_CALLED.get(wanted, wanted))
     if found is None:
         raise OptionInvalid(
-            f"--{option}: there is no type {name[:40]!r} to quantize to",
+            f"{option}: there is no type {name[:40]!r} to quantize to",
             hint=f"one of {', '.join(TYPES)}",
             option=option,
             value=name[:40],
