@@ -73,11 +73,15 @@ def run(args: argparse.Namespace) -> int:
         runtime = stack.enter_context(choices.open(screen))
         translate = translation.open(args, choices, stack, screen)
         source = _open_source(args, choices, stack, screen)
-        output = stack.enter_context(
-            CaptionOutput(
-                screen, Writing(formats[0], paths, True, args.words, translation.is_gist, args.force)
-            )
+        writing = Writing(
+            form=formats[0],
+            paths=paths,
+            shown=True,
+            words=args.words,
+            gist=translation.is_gist,
+            force=args.force,
         )
+        output = stack.enter_context(CaptionOutput(screen, writing))
         stream = runtime.listen(source, **choices.options(translate=translation.is_gist))
         show_stream(translate(stream, partials=True), output)
     if stream.stats is not None:

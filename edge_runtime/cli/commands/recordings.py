@@ -68,6 +68,17 @@ class Recordings:
         check_paths([path for each in paths for path in each.values()], force=args.force)
         return cls(names, formats, paths, args.words, args.force)
 
+    def writing(self, paths: Mapping[CaptionFormat, Path], *, is_gist: bool) -> Writing:
+        """How the transcript of one of them is written."""
+        return Writing(
+            form=self.formats[0],
+            paths=paths,
+            shown=not paths,
+            words=self.words,
+            gist=is_gist,
+            force=self.force,
+        )
+
 
 def _stem(name: str) -> str:
     return "stdin" if name == STANDARD_INPUT else Path(name).stem
@@ -88,13 +99,17 @@ def run_recordings(args: argparse.Namespace, translation: Translation) -> int:
     with ExitStack() as stack:
         runtime = stack.enter_context(choices.open(screen))
         translate = translation.open(args, choices, stack, screen)
-        work = _Work(runtime, choices, recordings, translation, translate, screen, args.stream)
+        transcriber = Transcriber(
+            runtime, choices, translate, is_gist=translation.is_gist, is_live=args.stream
+        )
         status = GOOD
         for name, paths in zip(recordings.names, recordings.paths, strict=True):
             if len(recordings.names) > 1 and not paths:
                 screen.faint(f"{name}:")
             try:
-                stopped = work.transcribe(name, paths)
+                source = choices.source(name)  # before its files are made
+                writing = recordings.writing(paths, is_gist=translation.is_gist)
+                stopped = _write_transcript(transcriber, source, writing, screen)
             except AudioError as error:
                 print_error(error)
                 status = status or exit_status_of(error)
@@ -105,38 +120,35 @@ def run_recordings(args: argparse.Namespace, translation: Translation) -> int:
 
 
 @dataclass(frozen=True)
-class _Work:
+class Transcriber:
+    """Starts the transcript of a recording, translated where that was asked for."""
+
     runtime: SpeechRuntime
     choices: SpeechChoices
-    recordings: Recordings
-    translation: Translation
     translate: Translate
-    screen: Screen
-    streams: bool
+    is_gist: bool  # the recognizer itself translates
+    is_live: bool  # recordings are taken for live sound
 
-    def transcribe(self, name: str, paths: Mapping[CaptionFormat, Path]) -> bool:
-        """Whether Ctrl-C ended it."""
-        source = self.choices.source(name)  # before its files are made
-        asked = self.recordings
-        writing = Writing(
-            asked.formats[0], paths, not paths, asked.words, self.translation.is_gist, asked.force
-        )
-        with CaptionOutput(self.screen, writing) as output:
-            try:
-                return show_stream(self._start(source, output), output)
-            finally:
-                output.close()  # before the note: it ends the line
-                for path in paths.values():
-                    self.screen.note(str(path))
-
-    def _start(self, source: AudioSource, output: CaptionOutput) -> SpeechStream:
-        options = self.choices.options(translate=self.translation.is_gist)
-        if self.streams:
+    def start(self, source: AudioSource, output: CaptionOutput, screen: Screen) -> SpeechStream:
+        options = self.choices.options(translate=self.is_gist)
+        if self.is_live:
             stream = self.runtime.listen(source, simulated=True, **options)
         else:
-            progress = _progress(output, self.screen)
-            stream = self.runtime.start_transcription(source, options, progress)
-        return self.translate(stream, partials=self.streams or output.live is not None)
+            stream = self.runtime.start_transcription(source, options, _progress(output, screen))
+        return self.translate(stream, partials=self.is_live or output.live is not None)
+
+
+def _write_transcript(
+    transcriber: Transcriber, source: AudioSource, writing: Writing, screen: Screen
+) -> bool:
+    """Whether Ctrl-C ended it."""
+    with CaptionOutput(screen, writing) as output:
+        try:
+            return show_stream(transcriber.start(source, output, screen), output)
+        finally:
+            output.close()  # before the note: it ends the line
+            for path in writing.paths.values():
+                screen.note(str(path))
 
 
 def show_stream(stream: SpeechStream, output: CaptionOutput) -> bool:

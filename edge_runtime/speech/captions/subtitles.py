@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from ..recognition.transcript import TranscriptEvent
 from .cue import Cue
 from .cue_stream import CueStream
-from .timestamps import srt_time, vtt_time
 
 
 class SrtWriter:
@@ -57,3 +56,20 @@ _SRT_SIGNS = str.maketrans({"<": "‹", ">": "›"})
 def _vtt_entry(cue: Cue) -> str:
     lines = "\n".join(cue.lines).translate(_VTT_SIGNS)
     return f"{vtt_time(cue.start_s)} --> {vtt_time(cue.end_s)}\n{lines}\n\n"
+
+
+def srt_time(time_s: float) -> str:
+    """01:02:03,456. Hours take as many digits as they need."""
+    return _time(time_s, ",")
+
+
+def vtt_time(time_s: float) -> str:
+    """01:02:03.456"""
+    return _time(time_s, ".")
+
+
+def _time(time_s: float, point: str) -> str:
+    seconds, milliseconds = divmod(round(max(time_s, 0.0) * 1000), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}{point}{milliseconds:03}"

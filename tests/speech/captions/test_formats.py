@@ -12,7 +12,7 @@ import webvtt
 from support.spoken import END, final, partial, spoken, untimed
 
 from edge_runtime.speech.captions import CaptionFormat, make_writer
-from edge_runtime.speech.captions.timestamps import srt_time, vtt_time
+from edge_runtime.speech.captions.subtitles import srt_time, vtt_time
 from edge_runtime.speech.recognition.transcript import TranscriptEvent, TranscriptWord
 
 EVENTS = [
