@@ -79,6 +79,7 @@ def test_sentences_are_broken_at_spaces_by_width() -> None:
     assert wrapped("漢字 漢字 漢字", columns=9) == ["漢字 漢字", "  漢字"]
     assert wrapped("a b", first="hint: ", indent="    ", columns=8) == ["hint: a", "    b"]
     assert wrapped("a\N{NO-BREAK SPACE}b c", columns=4) == ["a b", "  c"]
+    assert wrapped("it takes 1.75 GiB here", columns=15) == ["it takes", "  1.75 GiB here"]
     assert wrapped("see /a/long/path/that/goes/on now", columns=10) == [
         "see",
         "  /a/long/path/that/goes/on",

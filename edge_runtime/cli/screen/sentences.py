@@ -12,6 +12,7 @@ PIPE_COLUMNS = 80  # of text that goes to a file or to another program
 _MOST_COLUMNS = 80  # longer lines are hard to read, however wide the terminal is
 _SPACES = re.compile(r"[ \t\n]+")
 _NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+_INSIDE_A_SIZE = re.compile(r"(?<=\d) (?=[KMGT]?i?B\b)")
 
 
 def page_columns() -> int:
@@ -23,11 +24,13 @@ def wrapped(text: str, *, first: str = "", indent: str = "  ", columns: int | No
     """Clean lines of at most `columns`; default: 80, or less where the terminal is narrower.
 
     first: what the first line begins with; indent: what all others do. A word is never broken:
-    one that is longer than a line gets a line of its own. A no-break space becomes a space.
+    one that is longer than a line gets a line of its own. A size stays with its unit, and
+    what no-break spaces hold together, together.
     """
     columns = columns or min(page_columns(), _MOST_COLUMNS)
     lines, line, is_empty = [], first, True
-    for word in _SPACES.split(clean(text).strip(" \t\n")):
+    text = _INSIDE_A_SIZE.sub(_NO_BREAK_SPACE, clean(text).strip(" \t\n"))
+    for word in _SPACES.split(text):
         if not is_empty and text_columns(line) + 1 + text_columns(word) > columns:
             lines.append(line)
             line, is_empty = indent, True
