@@ -123,6 +123,8 @@ class ScriptedRecognizer:
         default_factory=dict
     )  # word -> (other, until the piece's end)
     most_prefix_tokens: int = 1_000  # after so many it writes nothing more
+    most_words: int = 1_000  # of a piece: there it ends early
+    foreign: dict[str, str] = field(default_factory=dict)  # word -> its language, if that is another one
     calls: list[Call] = field(default_factory=list)
     sample_rate_hz: int = SPEECH_RATE_HZ
     longest_s: float = 30.0
@@ -141,14 +143,19 @@ class ScriptedRecognizer:
         heard, length_s = Heard(samples), len(samples) / SPEECH_RATE_HZ
         self.calls.append(Call(heard.end_s, length_s, options, tuple(prefix), tuple(draft)))
         self.timer.now_s += self.cost_s
-        words = self._words(heard, tuple(prefix))
+        spoken = options.language or self._language_of(heard)
+        words = [
+            word
+            for word in self._words(heard, tuple(prefix))
+            if self.foreign.get(word.text.strip(), self.language) == spoken or not self.foreign
+        ][: len(prefix) + self.most_words]
         runaway = length_s > self.runaway_above_s
         runaway |= length_s < self.runaway_below_s and not options.second_try
         return recognition(
             words,
             options,
             text=f"English: {words_text(words)}" if options.translate else None,
-            language=self.language,
+            language=self._language_of(heard),
             logprob=self.logprob,
             no_speech_probability=self.no_speech_probability,
             stopped_by=StopReason.GUARD if runaway else StopReason.END,
@@ -156,10 +163,16 @@ class ScriptedRecognizer:
 
     def detect_language(self, samples: Samples) -> tuple[str, float]:
         self.timer.now_s += self.cost_s
-        return self.language, 0.99
+        return self._language_of(Heard(samples)), 0.99
 
     def close(self) -> None:
         pass
+
+    def _language_of(self, heard: Heard) -> str:
+        """That of the first word that is all there."""
+        found = (word for word in self.script if (place := heard.find(word)) and place[2] < 0.05)
+        first = next(found, None)
+        return self.foreign.get(first.text, self.language) if first else self.language
 
     def _words(self, heard: Heard, prefix: tuple[int, ...]) -> list[RecognizedWord]:
         words = [self._word(token, heard.find(self.script[token % _PARTS]), heard) for token in prefix]

@@ -6,7 +6,7 @@ has itself. The libraries that read files, resample and record are loaded when f
 
 from __future__ import annotations
 
-from .block import SPEECH_RATE_HZ, AudioBlock, AudioSource, Samples, mix_to_mono
+from .block import SPEECH_RATE_HZ, AudioBlock, AudioSource, Samples, mix_to_mono, quietest_sample
 from .capture_ring import CaptureRing
 from .devices import AudioDevice, find_input, list_audio_devices
 from .files import AudioFile
@@ -32,4 +32,5 @@ __all__ = [
     "find_input",
     "list_audio_devices",
     "mix_to_mono",
+    "quietest_sample",
 ]

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPEECH_RATE_HZ = 16_000  # what Silero and Whisper were trained on
+_QUIET_SAMPLES = SPEECH_RATE_HZ // 50
 
 Samples = NDArray[np.float32]
 
@@ -57,3 +58,16 @@ def as_float(values: NDArray[np.generic]) -> NDArray[np.float32]:
     middle = half_range if values.dtype.kind == "u" else 0.0
     scaled: NDArray[np.float32] = ((values.astype(np.float64) - middle) / half_range).astype(np.float32)
     return scaled
+
+
+def quietest_sample(samples: Samples, start_s: float, end_s: float) -> int:
+    """Where the quietest 20 ms of [start_s, end_s) begin, at 16 kHz: between two words, if anything is.
+
+    The end of the sound where that leaves nothing.
+    """
+    start = round(start_s * SPEECH_RATE_HZ)
+    between = samples[start : round(end_s * SPEECH_RATE_HZ)]
+    frames = between[: len(between) // _QUIET_SAMPLES * _QUIET_SAMPLES].reshape(-1, _QUIET_SAMPLES)
+    if not len(frames):
+        return len(samples)
+    return start + int(np.square(frames).sum(axis=1).argmin()) * _QUIET_SAMPLES

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..audio import SPEECH_RATE_HZ, Samples
+import numpy as np
+
+from ..audio import SPEECH_RATE_HZ, Samples, quietest_sample
 from ..recognition.recognizer import (
     Recognition,
     RecognitionOptions,
@@ -18,7 +20,11 @@ from .language import LanguageChoice
 # Source of the pair and of its values: openai/whisper, whisper/transcribe.py.
 _NO_SPEECH_PROBABILITY, _NO_SPEECH_LOGPROB = 0.6, -1.0
 _WORST_LOGPROB = -1.3  # a mean below it is guessing
+_LEAST_HALVED_S = 4.0  # a shorter runaway is not cut in two
 _SHORT_S, _WORST_SHORT_LOGPROB = 0.8, -0.9  # a scrap of sound has to be clearer
+# Of 91 words cut out tightly, 14 fall below the limits above, and 7 of them below this one; of the single
+# words that Whisper makes up from a voice without words, all that fall below those do so here as well.
+_WORST_WORD_LOGPROB = -0.95
 
 
 def is_believable(words: Sequence[RecognizedWord], no_speech_probability: float, sound_s: float) -> bool:
@@ -31,6 +37,22 @@ def is_believable_mean(mean: float, no_speech_probability: float, sound_s: float
     if no_speech_probability > _NO_SPEECH_PROBABILITY and mean < _NO_SPEECH_LOGPROB:
         return False
     return mean >= (_WORST_SHORT_LOGPROB if sound_s < _SHORT_S else _WORST_LOGPROB)
+
+
+def is_believable_word(words: Sequence[RecognizedWord], mean: float) -> bool:
+    """A single word that is all of a piece, after which Whisper is sure of the end.
+
+    `mean`: log-probability of its tokens and of the end. Spoken alone, a word may be written in
+    several ways ("Fifth", "5th", "fifth."), each of which is less likely for that.
+    """
+    return len(words) == 1 and mean >= _WORST_WORD_LOGPROB
+
+
+def is_believable_piece(found: Recognition, sound_s: float) -> bool:
+    """All of a piece was recognized at once."""
+    if is_believable_word(found.words, found.mean_logprob):
+        return True
+    return is_believable(found.words, found.no_speech_probability, sound_s)
 
 
 def is_runaway(recognition: Recognition) -> bool:
@@ -50,6 +72,9 @@ def translate(recognizer: Recognizer, language: LanguageChoice, samples: Samples
     options = RecognitionOptions(language=language.code, translate=True)
     found = recognizer.recognize(samples, options)
     length_s = len(samples) / SPEECH_RATE_HZ
+    if is_runaway(found) and length_s >= _LEAST_HALVED_S:  # half of it may go well
+        halves = np.split(samples, [quietest_sample(samples, length_s / 4, length_s * 3 / 4)])
+        return " ".join(filter(None, (translate(recognizer, language, half) for half in halves)))
     language.update(found, length_s)
     believable = is_believable_mean(found.mean_logprob, found.no_speech_probability, length_s)
     return found.text if believable else ""

@@ -71,7 +71,7 @@ class Packer:
 def split_words(
     words: Sequence[RecognizedWord], pack: Pack
 ) -> Iterator[tuple[SpeechEnded, float, tuple[RecognizedWord, ...]]]:
-    """(segment, where it begins in the pack's sound in seconds, its words), for those that have words.
+    """(segment, where it begins in the pack's sound in seconds, its words) for each, without words as well.
 
     A word belongs where its middle is, and never before the word in front of it.
     """
@@ -80,5 +80,4 @@ def split_words(
     places = np.maximum.accumulate(np.maximum(places, 0)) if len(places) else places
     for index, segment in enumerate(pack.segments):
         own = tuple(word for word, place in zip(words, places, strict=True) if place == index)
-        if own:
-            yield segment, starts_s[index], own
+        yield segment, starts_s[index], own

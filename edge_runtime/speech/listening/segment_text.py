@@ -10,11 +10,10 @@ import numpy as np
 from ..audio import SPEECH_RATE_HZ, Samples
 from ..recognition.recognizer import Recognition, RecognitionOptions, RecognizedWord, Recognizer
 from .agreement import Guess, certain_words, compare, follow, tokens_of
-from .gates import is_believable, is_runaway, mean_logprob
+from .completion import UNWRITTEN_BEFORE_S, UNWRITTEN_S, Completion, Words, moved
+from .gates import is_believable, is_believable_word, is_runaway, mean_logprob
 from .language import LanguageChoice
 from .stats import ListenStats
-
-Words = tuple[RecognizedWord, ...]
 
 # A pass that covered so much of the quiet after the last word need not be repeated at the end.
 _COVERED_ENOUGH_S = 0.1
@@ -25,9 +24,6 @@ _LAST_PASS = RecognitionOptions(words=True)
 _NOTHING, _SILENCE = Guess(), np.zeros(0, np.float32)
 _TOUCHES_S = 0.1  # nearer to the end of the sound, a word may be cut off: times are not exact
 _LONGEST_LEAD_S = 2.0
-# Speech after the last word that is recognized once more, alone. A sentence said twice is written once:
-# with the first as prefix, Whisper takes the second for the same one and ends.
-_LEFT_OUT_S = 1.5
 
 
 class Carried(NamedTuple):
@@ -53,7 +49,7 @@ class SegmentText:
         self.processed_samples = 0  # of the segment, by the last pass
         self._plausible = True  # the last pass did not run away
         self._recognizer, self._language, self._stats = recognizer, language, stats
-        self._no_speech_probability = 0.0
+        self._no_speech_probability = self._mean_logprob = 0.0  # of the last pass
 
     @property
     def lead_s(self) -> float:
@@ -68,7 +64,7 @@ class SegmentText:
             return ()
         sound_s = self.lead_s + len(samples) / SPEECH_RATE_HZ
         self.guess = compare(self.guess, follow(recognition.words, self.final))
-        trusted = self._language.settled and bool(self._credible(sound_s))
+        trusted = self._language.settled and bool(self._credible(sound_s)) and not self._is_doubtful
         count = certain_words(self.guess, sound_s) if trusted else 0
         certain, self.guess = (
             self.guess.words[:count],
@@ -76,6 +72,18 @@ class SegmentText:
         )
         self.final += certain
         return certain
+
+    @property
+    def _is_doubtful(self) -> bool:
+        """Whether, at the end of the segment, other words than the guess may turn out to be right:
+        in another language, or before it."""
+        if self.guess.words and self.guess.words[0].start_s - self._final_end_s >= UNWRITTEN_BEFORE_S:
+            return True
+        return not self.final and self._language.doubts(mean_logprob(self.guess.words))
+
+    @property
+    def _final_end_s(self) -> float:
+        return self.final[-1].end_s if self.final else 0.0
 
     def has_processed(self, end_sample: int) -> bool:
         """Whether the last pass went so far that another one would find the same."""
@@ -96,7 +104,7 @@ class SegmentText:
             self.guess = _NOTHING
             self._run_last_pass(samples)
         words = self._believed(self.lead_s + len(samples) / SPEECH_RATE_HZ)
-        return words + self._left_out(samples, words, _LEFT_OUT_S)
+        return self._completed(samples, words)
 
     def cut(self, samples: Samples) -> tuple[Words, Carried]:
         """The segment ends here, (n,), in the middle of speech: what is certain now, and the rest.
@@ -115,8 +123,10 @@ class SegmentText:
         self.guess = Guess(self.guess.words[:count])
         words = self._believed(end_s)
         if not later.words:  # the next segment gets no more than the lead
-            left_out = self._left_out(samples, words, _LONGEST_LEAD_S)
-            words += tuple(word for word in left_out if word.end_s <= end_s - _TOUCHES_S)
+            count, words = len(words), self._completed(samples, words)
+            words = tuple(
+                word for n, word in enumerate(words) if n < count or word.end_s <= end_s - _TOUCHES_S
+            )
         return words, self._carry(self.final + words, later, samples)
 
     def _carry(self, final: Words, guess: Guess, samples: Samples) -> Carried:
@@ -126,32 +136,40 @@ class SegmentText:
         seam_s = end_s if again else max(final[-1].end_s if final else 0.0, end_s - _LONGEST_LEAD_S)
         lead = sound[round(min(seam_s, end_s) * SPEECH_RATE_HZ) :].copy()
         shift_s = len(lead) / SPEECH_RATE_HZ - end_s
-        return Carried(_moved(again, shift_s), Guess(_moved(guess.words, shift_s), guess.passes), lead)
+        return Carried(moved(again, shift_s), Guess(moved(guess.words, shift_s), guess.passes), lead)
 
     def _run_last_pass(self, samples: Samples) -> None:
         recognition = self._recognize(samples, _LAST_PASS)
         self.guess = Guess(follow(recognition.words, self.final))
 
-    def _left_out(self, samples: Samples, words: Words, least_s: float) -> Words:
-        """Words spoken after `words` that a prefix kept from being written."""
-        if not self.final:
-            return ()
-        start_s = (*self.final, *words)[-1].end_s
+    def _completed(self, samples: Samples, words: Words) -> Words:
+        """`words`, which follow the final ones, and what was said without being written.
+
+        With a prefix, for example, Whisper takes a sentence said twice for one.
+        """
+        start_s = self._final_end_s
         rest = np.concatenate((self._lead, samples))[round(start_s * SPEECH_RATE_HZ) :]
-        if len(rest) < least_s * SPEECH_RATE_HZ:
+        if not words and self.final and len(rest) < UNWRITTEN_S * SPEECH_RATE_HZ:
             return ()
+        if not (words or self.final) and self._language.given == self._language.code:
+            return ()  # another try would be the same
+        completion = Completion(self._recognize_alone)
+        parts = completion.complete(rest, moved(words, -start_s), self._language.latest)
+        return moved([word for part in parts for word in part.words], start_s)
+
+    def _recognize_alone(self, samples: Samples) -> Recognition:
         self._stats.decodes += 1
-        found = self._recognizer.recognize(rest, replace(_LAST_PASS, language=self._language.code))
-        is_good = is_believable(found.words, found.no_speech_probability, len(rest) / SPEECH_RATE_HZ)
-        return _moved(found.words, start_s) if is_good and not is_runaway(found) else ()
+        return self._language.recognize_alone(self._recognizer, samples)
 
     def _believed(self, end_s: float) -> Words:
         rest, self.guess = self._credible(end_s), _NOTHING
         return rest
 
     def _credible(self, end_s: float) -> Words:
-        start_s = self.final[-1].end_s if self.final else 0.0
-        believable = is_believable(self.guess.words, self._no_speech_probability, end_s - start_s)
+        if not self.final and is_believable_word(self.guess.words, self._mean_logprob):
+            return self.guess.words
+        sound_s = end_s - self._final_end_s
+        believable = is_believable(self.guess.words, self._no_speech_probability, sound_s)
         return self.guess.words if believable else ()
 
     def _recognize(self, samples: Samples, options: RecognitionOptions) -> Recognition:
@@ -163,6 +181,7 @@ class SegmentText:
             draft=tokens_of(self.guess.words),
         )
         self._no_speech_probability = recognition.no_speech_probability
+        self._mean_logprob = recognition.mean_logprob
         self._language.update(recognition, len(samples) / SPEECH_RATE_HZ)
         return recognition
 
@@ -170,7 +189,3 @@ class SegmentText:
 def _is_beyond(word: RecognizedWord, middle_s: float, end_s: float) -> bool:
     """Whether its middle lies behind middle_s; where that is not all the sound, its end behind end_s."""
     return (word.start_s + word.end_s) / 2 >= middle_s or (end_s < middle_s and word.end_s > end_s)
-
-
-def _moved(words: Words, seconds: float) -> Words:
-    return tuple(replace(word, start_s=word.start_s + seconds, end_s=word.end_s + seconds) for word in words)

@@ -9,8 +9,9 @@ from ..audio import SPEECH_RATE_HZ, AudioBlock, AudioSource, Samples
 from ..recognition.recognizer import Recognition, RecognitionOptions, Recognizer
 from ..recognition.transcript import TranscriptEvent
 from ..vad import SegmentOptions, SpeechDetector, SpeechEnded, SpeechEvent, SpeechModel
+from .completion import Completion, Words, moved
 from .event_writer import EventWriter, Place
-from .gates import is_believable, is_runaway, mean_logprob, translate
+from .gates import is_believable, is_believable_piece, is_runaway, mean_logprob, translate
 from .language import LanguageChoice
 from .options import ListenOptions
 from .packing import Pack, Packer, split_words
@@ -81,27 +82,42 @@ class _Transcription:
         if self._to_english:
             yield from self._translate_segment(pack.segments[0])
             return
-        recognition = self._recognize(pack.samples())
+        asked = self._language.code
+        recognition = self._once(pack.samples())
         if is_runaway(recognition) and len(pack.segments) > 1:
             for segment in pack.segments:  # a loop in one of them is no reason to lose the others
                 yield from self._recognize_pack(Pack((segment,)))
             return
         for segment, start_s, words in split_words(recognition.words, pack):
-            length_s = len(segment.samples) / SPEECH_RATE_HZ
-            if is_believable(words, recognition.no_speech_probability, length_s):
-                place = Place(segment.start_sample / SPEECH_RATE_HZ - start_s, recognition.language)
-                yield from self._writer.final(words, place, ends=True)
+            alone = len(pack.segments) == 1
+            own = self._believed(segment, moved(words, -start_s), recognition, alone=alone)
+            if not own and alone and self._language.code == self._language.given == asked:
+                continue  # another try would be the same
+            for part in Completion(self._recognize_alone).complete(
+                segment.samples, own, recognition.language
+            ):
+                place = Place(segment.start_sample / SPEECH_RATE_HZ, part.language)
+                yield from self._writer.final(part.words, place, ends=True)
+
+    def _believed(
+        self, segment: SpeechEnded, words: Words, recognition: Recognition, *, alone: bool
+    ) -> Words:
+        """Nothing where the words are not plausible, or the language seems to be another one."""
+        length_s = len(segment.samples) / SPEECH_RATE_HZ
+        if alone and not is_believable_piece(recognition, length_s):
+            return ()
+        if not alone and not is_believable(words, recognition.no_speech_probability, length_s):
+            return ()
+        foreign = words and self._language.reconsider(self._recognizer, segment.samples, mean_logprob(words))
+        return () if foreign else words
+
+    def _recognize_alone(self, samples: Samples) -> Recognition:
+        return self._language.recognize_alone(self._recognizer, samples)
 
     def _translate_segment(self, segment: SpeechEnded) -> Iterator[TranscriptEvent]:
         text = translate(self._recognizer, self._language, segment.samples)
         place = Place(segment.start_sample / SPEECH_RATE_HZ, self._language.latest)
         yield from self._writer.translation(text, place, segment.end_sample / SPEECH_RATE_HZ, ends=True)
-
-    def _recognize(self, samples: Samples) -> Recognition:
-        recognition = self._once(samples)
-        if self._language.reconsider(self._recognizer, samples, mean_logprob(recognition.words)):
-            recognition = self._once(samples)
-        return recognition
 
     def _once(self, samples: Samples) -> Recognition:
         options = RecognitionOptions(language=self._language.code, words=True)

@@ -7,6 +7,8 @@ greatest weight through it, forward in both directions (dynamic time warping).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,6 +29,13 @@ def token_times(attention: NDArray[np.float32], duration_s: float) -> NDArray[np
     for head in attention:  # one at a time: all together they would take 40 MB for a long piece
         weights += _sharpen(head[:, :positions])
     return _first_positions(weights) / POSITIONS_PER_S
+
+
+def attended_s(rows: Sequence[NDArray[np.float32]], duration_s: float) -> float:
+    """(heads, positions) of each token -> the middle of the places that most attention is paid to."""
+    positions = max(1, round(duration_s * POSITIONS_PER_S))
+    places = [int(row[:, :positions].mean(axis=0).argmax()) for row in rows]
+    return float(np.median(places)) / POSITIONS_PER_S
 
 
 def _sharpen(attention: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .alignment import attended_s
 from .config import WhisperConfig
 from .greedy import Request, Transcript, decode
-from .loop_guard import is_too_much, loop_length
+from .loop_guard import Loop, find_loop, is_too_much, spoken_times
 from .network import Cache, Encoded, Network
 from .vocabulary import Vocabulary
 
@@ -120,11 +122,38 @@ class Guard:
 
     def __call__(self, transcript: Transcript) -> bool:
         tokens = transcript.tokens
-        loop = loop_length(tokens)
+        loop = find_loop(tokens)
         if loop:
-            transcript.drop_last(min(loop, len(tokens) - self._prefix_tokens))
-            return True
+            extra = loop.times - self._spoken_times(transcript, loop)
+            if extra:
+                transcript.drop_last(min(extra * loop.size, len(tokens) - self._prefix_tokens))
+                transcript.heard_s = self._heard_s(transcript)
+                return True
         return is_too_much(tokens, self._vocabulary.characters, self._duration_s)
+
+    def _spoken_times(self, transcript: Transcript, loop: Loop) -> int:
+        """1 where the decoder does not tell its attention."""
+        first = len(transcript.tokens) - loop.size * loop.times
+        rows = transcript.alignment[first:]
+        if not rows:
+            return 1
+        spoken = self._spoken(transcript.tokens[first : first + loop.size])
+        each = [rows[start : start + loop.size] for start in range(0, len(rows), loop.size)]
+        positions_s = [attended_s([phrase[n] for n in spoken], self._duration_s) for phrase in each]
+        return spoken_times(positions_s)
+
+    def _heard_s(self, transcript: Transcript) -> float | None:
+        """Where the last word is; None where the decoder does not tell its attention."""
+        if not transcript.alignment:
+            return None
+        last = self._spoken(transcript.tokens)[-1]
+        return attended_s(transcript.alignment[last : last + 1], self._duration_s)
+
+    def _spoken(self, phrase: Sequence[int]) -> list[int]:
+        """Places of tokens with letters: while it writes a comma, the decoder listens anywhere."""
+        texts = (self._vocabulary.text_bytes(token).decode("utf-8", "replace") for token in phrase)
+        places = [n for n, text in enumerate(texts) if any(map(str.isalnum, text))]
+        return places or list(range(len(phrase)))
 
 
 def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:

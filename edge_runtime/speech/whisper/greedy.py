@@ -37,6 +37,7 @@ class Transcript:
     logprobs: list[float] = field(default_factory=list)  # one for each token, and one for the end if reached
     alignment: list[NDArray[np.float32]] = field(default_factory=list)  # (heads, positions) each, likewise
     stopped_by: StopReason = StopReason.LIMIT
+    heard_s: float | None = None  # where in the sound it ends, if a loop kept it from going on
     evaluated_tokens: int = 0
     accepted_draft_tokens: int = 0
     # (vocabulary,) after the first token of the prompt

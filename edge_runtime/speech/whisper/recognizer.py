@@ -10,7 +10,7 @@ import numpy as np
 
 from ...device.process_memory import trim_heap
 from ...errors import EngineClosed, OptionInvalid
-from ..audio import SPEECH_RATE_HZ, Samples
+from ..audio import SPEECH_RATE_HZ, Samples, quietest_sample
 from ..recognition.recognizer import Recognition, RecognitionOptions, RecognizedWord, StopReason
 from .alignment import token_times
 from .attempt import Attempt, Engine, Wanted
@@ -26,6 +26,7 @@ _SHORT_FRAMES = 16 * FRAMES_PER_S
 # Of 13 clips that looped when 0.5 s of silence followed them, none did with 15, 20, 25 or 30 s of context,
 # with 8, 7, 6 and 7 wrong words of 67; 30 s cost twice the time of 20.
 _SECOND_FRAMES = 20 * FRAMES_PER_S
+_NEXT_WORD_S = 0.1, 0.5  # after the place of a word that is listened to, the next one begins
 
 
 class _Try(NamedTuple):
@@ -67,7 +68,7 @@ class WhisperRecognizer:
             tries = [self._try(samples, frames, wanted)]
             if options.second_try and not tries[0].is_sound and frames < MOST_FRAMES:
                 tries.append(self._try(samples, min(MOST_FRAMES, max(_SECOND_FRAMES, 2 * frames)), wanted))
-        return self._recognition(tries, len(samples) / SPEECH_RATE_HZ, options)
+        return self._recognition(tries, samples, options)
 
     def detect_language(self, samples: Samples) -> tuple[str, float]:
         """See Recognizer."""
@@ -167,7 +168,7 @@ class WhisperRecognizer:
         return found
 
     def _recognition(
-        self, tries: Sequence[_Try], duration_s: float, options: RecognitionOptions
+        self, tries: Sequence[_Try], samples: Samples, options: RecognitionOptions
     ) -> Recognition:
         best = max(tries, key=lambda one: (one.is_sound, one.attempt.transcript.mean_logprob))
         transcript, language = best.attempt.transcript, best.attempt.language
@@ -181,16 +182,19 @@ class WhisperRecognizer:
             no_speech_probability=best.attempt.no_speech_probability,
             stopped_by=transcript.stopped_by,
             context_s=best.frames / FRAMES_PER_S,
-            words=self._words(best.attempt, duration_s) if options.words else (),
+            words=self._words(best.attempt, samples) if options.words else (),
             times_are_guessed=options.words and not self._engine.gives_times,
             tries=len(tries),
             evaluated_tokens=sum(one.attempt.transcript.evaluated_tokens for one in tries),
             accepted_draft_tokens=transcript.accepted_draft_tokens,
         )
 
-    def _words(self, attempt: Attempt, duration_s: float) -> tuple[RecognizedWord, ...]:
+    def _words(self, attempt: Attempt, samples: Samples) -> tuple[RecognizedWord, ...]:
         transcript = attempt.transcript
-        tokens = transcript.tokens
+        tokens, duration_s = transcript.tokens, len(samples) / SPEECH_RATE_HZ
+        if transcript.heard_s is not None:
+            start_s, end_s = (transcript.heard_s + after_s for after_s in _NEXT_WORD_S)
+            duration_s = quietest_sample(samples, start_s, end_s) / SPEECH_RATE_HZ
         times_s = list(attempt.times_s)
         if transcript.alignment:
             times_s = token_times(np.stack(transcript.alignment, axis=1), duration_s).tolist()

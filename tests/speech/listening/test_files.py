@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,6 +92,44 @@ def test_a_loop_in_a_pack_does_not_lose_the_other_segments() -> None:
     source = SoundSource(sound(script, 14.0))
     events = list(transcribe(source, recognizer, LoudSpeech(), ListenOptions(language="en")))
     assert [event.text for event in events[:-1]] == [f"this is phrase {n}" for n in range(3)]
+
+
+def hear(script: list[Spoken], length_s: float, language: str | None = None, **how: Any) -> list[str]:
+    """ "language: words" of each final."""
+    recognizer = ScriptedRecognizer(script, **how)
+    source = SoundSource(sound(script, length_s))
+    events = transcribe(source, recognizer, LoudSpeech(), ListenOptions(language=language))
+    return [f"{event.language}: {event.text}" for event in events][:-1]
+
+
+def test_a_recognizer_that_ends_early_is_asked_for_the_rest() -> None:
+    text = " ".join(f"word{n}" for n in range(60))
+    assert hear(sentence(text, 0.5), 25.0, "en", most_words=7) == [f"en: {text}"]
+
+
+def test_each_segment_of_a_pack_is_heard_in_its_own_language() -> None:
+    """In the language of the first one, the recognizer leaves the others out."""
+    script = [*sentence("good morning", 0.5), *sentence("bonjour madame", 3.0), *sentence("good night", 6.0)]
+    foreign = {"bonjour": "fr", "madame": "fr"}
+    expected = ["en: good morning", "fr: bonjour madame", "en: good night"]
+    assert hear(script, 8.0, foreign=foreign) == expected
+
+
+def test_a_language_that_changes_without_a_pause_is_heard() -> None:
+    script = sentence("so he said to me bonjour madame et monsieur au revoir and he left the room", 0.5)
+    foreign = dict.fromkeys("bonjour madame et monsieur au revoir".split(), "fr")
+    finals = hear(script, 9.0, foreign=foreign)
+    assert finals == [
+        "en: so he said to me",
+        "fr: bonjour madame et monsieur au revoir",
+        "en: and he left the room",
+    ]
+
+
+def test_a_language_that_was_given_stays() -> None:
+    script = [*sentence("good morning", 0.5), *sentence("bonjour madame", 3.0)]
+    foreign = {"bonjour": "fr", "madame": "fr"}
+    assert hear(script, 5.0, "en", foreign=foreign) == ["en: good morning"]
 
 
 def test_unlikely_words_are_not_told() -> None:

@@ -246,6 +246,22 @@ def test_a_sentence_said_twice_is_told_twice(longest_s: float) -> None:
     assert run.run().text == f"{FOX} {FOX}"
 
 
+@pytest.mark.parametrize("longest_s", [14.0, 8.0])
+def test_a_recognizer_that_ends_early_is_asked_for_the_rest(longest_s: float) -> None:
+    text = " ".join(f"word{n}" for n in range(28))
+    segments = SegmentOptions(longest_segment_s=longest_s)
+    run = Run(sentence(text, 0.5), 14.0, ListenOptions(language="en", segments=segments))
+    run.recognizer.most_words = 7
+    assert run.run().text == text
+
+
+def test_an_utterance_in_another_language_is_heard() -> None:
+    script = [*sentence(FOX, 0.5), *sentence("bonjour madame et monsieur", 7.0), *sentence(FOX, 10.5)]
+    run = Run(script, 17.0, ListenOptions())
+    run.recognizer.foreign = dict.fromkeys("bonjour madame et monsieur".split(), "fr")
+    assert run.run().text == f"{FOX} bonjour madame et monsieur {FOX}"
+
+
 def test_a_language_that_was_given_is_used() -> None:
     run = Run(sentence(FOX, 0.5), 8.0, ListenOptions(language="fr")).run()
     assert {call.options.language for call in run.recognizer.calls} == {"fr"}

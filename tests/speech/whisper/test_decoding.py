@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import EngineClosed, OptionInvalid
 from edge_runtime.speech.recognition.recognizer import RecognitionOptions, StopReason
-from edge_runtime.speech.whisper.attempt import Decoder
+from edge_runtime.speech.whisper.attempt import Decoder, Guard
 from edge_runtime.speech.whisper.config import make_config
+from edge_runtime.speech.whisper.greedy import Transcript
 from edge_runtime.speech.whisper.network import Cache, Encoded, Step
 from edge_runtime.speech.whisper.recognizer import WhisperRecognizer
 from edge_runtime.speech.whisper.vocabulary import Vocabulary
@@ -269,6 +270,29 @@ def test_a_loop_in_both_tries_is_cut_but_not_into_the_prefix() -> None:
     assert network.contexts == [1000, 2000]
     assert found.stopped_by is StopReason.GUARD
     assert found.tokens == tuple(prefix)
+
+
+def attending(*places_s: float) -> list[NDArray[np.float32]]:
+    """Attention of two heads, (2, positions), each to one place of ten seconds."""
+    rows = [np.full((2, 500), 0.001, np.float32) for _ in places_s]
+    for row, place_s in zip(rows, places_s, strict=True):
+        row[:, round(place_s * 50)] = 1.0
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("places_s", "kept", "heard_s"),
+    [
+        pytest.param((0.2, 0.8, 1.4, 2.0, 2.6), 5, None, id="said five times"),
+        pytest.param((0.2, 0.8, 4.0, 4.0, 4.0), 2, 0.8, id="said twice, then a loop"),
+    ],
+)
+def test_what_is_said_again_and_again_is_a_loop_only_where_the_decoder_stays_at_one_place(
+    places_s: tuple[float, ...], kept: int, heard_s: float | None
+) -> None:
+    transcript = Transcript([3] * 5, [-0.1] * 5, attending(*places_s))
+    assert Guard(VOCABULARY, 10.0, 0)(transcript) is (kept < 5)
+    assert (len(transcript.tokens), transcript.heard_s) == (kept, heard_s)
 
 
 def test_more_than_anyone_can_say_is_stopped() -> None:
