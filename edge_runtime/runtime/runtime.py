@@ -46,7 +46,7 @@ class Runtime:
     def __init__(self, opened: OpenModel, location: ModelLocation, header: GgufHeader) -> None:
         """Runtime.open() is the way in."""
         self._opened, self._engine, self._monitor = opened, opened.engine, opened.monitor
-        self._closed = False
+        self._closed = True  # until all of it is there: see __del__
         self._process_id = os.getpid()
         self._location, self._load_s = location, 0.0
         manifest = location.manifest
@@ -60,6 +60,7 @@ class Runtime:
             context_tokens=backend.context_tokens,
         )
         self._requests = RequestMaker(self._prompts, defaults, backend.vocabulary_size)
+        self._closed = False
 
     @classmethod
     def open(

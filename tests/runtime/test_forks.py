@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.scripted_backend import MakeRuntime
+from support.builders import tiny_llama_gguf
 
-from edge_runtime.errors import EngineClosed
+from edge_runtime.errors import ChatTemplateFailed, EngineClosed
 from edge_runtime.runtime.runtime import Runtime
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
@@ -148,7 +148,20 @@ def test_a_closed_runtime_warns_of_nothing(tiny: Path) -> None:
         gc.collect()
 
 
-def test_a_stream_keeps_its_runtime(make_runtime: MakeRuntime, tiny: Path) -> None:
+def test_a_runtime_that_could_not_be_made_warns_of_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "broken.gguf"
+    path.write_bytes(tiny_llama_gguf(chat_template="{% for %}"))
+    before = set(engine_threads())
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(ChatTemplateFailed):
+            Runtime.open(path, context_tokens=64, threads=1)
+        gc.collect()
+    assert [str(warning.message) for warning in caught if "closed" in str(warning.message)] == []
+    wait_until_gone([thread for thread in engine_threads() if thread not in before])
+
+
+def test_a_stream_keeps_its_runtime(tiny: Path) -> None:
     """Dropped at once, the runtime must not end the answer that is being read."""
     stream = Runtime.open(tiny, context_tokens=64, threads=1).generate(
         "a", stream=True, max_tokens=8, ignore_end=True
