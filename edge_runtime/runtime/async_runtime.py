@@ -22,7 +22,7 @@ from .stream import AsyncTextStream
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..memory import MemoryPart, MemoryPlan
+    from ..memory import LoadKeywords, LoadOptions, MemoryPlan
     from ..values.records import GenerationKeywords
 
 
@@ -42,41 +42,13 @@ class AsyncRuntime:
     async def open(
         cls,
         model: str | Path,
+        options: LoadOptions | None = None,
         *,
-        budget: str | int | None = None,
-        context_tokens: int | None = None,
-        kv_type: str | None = None,
-        micro_batch_tokens: int | None = None,
-        repack: bool | None = None,
-        flash_attention: bool | None = None,
-        ple: str | None = None,
-        ple_locked: str | int | None = None,
-        parallel: int = 1,
-        threads: int | None = None,
-        gpu_layers: int | None = None,
-        residency: bool = True,
-        beside: Sequence[MemoryPart] = (),
         on_progress: Callable[[float], None] | None = None,
+        **keywords: Unpack[LoadKeywords],
     ) -> AsyncRuntime:
         """As Runtime.open, in a thread, on which on_progress is called, too."""
-        opened = partial(
-            Runtime.open,
-            model,
-            budget=budget,
-            context_tokens=context_tokens,
-            kv_type=kv_type,
-            micro_batch_tokens=micro_batch_tokens,
-            repack=repack,
-            flash_attention=flash_attention,
-            ple=ple,
-            ple_locked=ple_locked,
-            parallel=parallel,
-            threads=threads,
-            gpu_layers=gpu_layers,
-            residency=residency,
-            beside=beside,
-            on_progress=on_progress,
-        )
+        opened = partial(Runtime.open, model, options, on_progress=on_progress, **keywords)
         return cls(await asyncio.to_thread(opened))
 
     # --- what it is --------------------------------------------------------------------
