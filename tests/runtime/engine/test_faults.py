@@ -62,7 +62,7 @@ def tiny_backend(tmp_path: Path) -> Callable[[], LlamaBackend]:
     path = tmp_path / "tiny.gguf"
     path.write_bytes(tiny_llama_gguf())
     options = BackendOptions(context_tokens=64, max_sequences=2, batch_tokens=16, use_extra_bufts=False)
-    return lambda: LlamaBackend(path, options, threads=1)
+    return lambda: LlamaBackend(path, options)
 
 
 @pytest.fixture
