@@ -82,7 +82,7 @@ class StoredModel:
 
 @dataclass(frozen=True)
 class StoreFinding:
-    folder: Path
+    folder: Path | None  # None: this user has no place for files
     writable: bool
     free_bytes: int | None
     models: tuple[StoredModel, ...]
@@ -214,6 +214,10 @@ def _raise_limit(limit: MemoryLimit) -> str:
 
 
 def _store_problems(store: StoreFinding) -> Iterator[Problem]:
+    if store.folder is None:
+        text = "EDGE_RUNTIME_HOME is not set, and this user has no home folder to keep models in"
+        yield Problem(Part.MODEL, True, text, "set EDGE_RUNTIME_HOME to a folder that you may write to")
+        return
     empty = not store.models
     if empty:
         yield Problem(Part.MODEL, True, "no model is here", f"edge-runtime models pull {store.default_model}")

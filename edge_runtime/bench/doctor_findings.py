@@ -17,7 +17,7 @@ from ..catalog.catalog import DEFAULT_MODEL, find_file
 from ..catalog.store import model_folder, stored_names
 from ..device.children import children_allowed
 from ..device.device import read_device
-from ..device.folders import store_folder
+from ..device.folders import store_folder_or_none
 from ..errors import EdgeRuntimeError, EngineUnavailable
 from ..values.version import __version__
 from .doctor import AudioFinding, EngineFinding, Findings, StoredModel, StoreFinding
@@ -95,16 +95,16 @@ def _pinned_version() -> str:
 
 
 def find_store() -> StoreFinding:
-    folder = store_folder()
-    there = next(path for path in (folder, *folder.parents) if path.exists())
+    folder = store_folder_or_none()
+    there = None if folder is None else next(p for p in (folder, *folder.parents) if p.exists())
     try:
         default_bytes = find_file(DEFAULT_MODEL)[1].size_bytes
     except EdgeRuntimeError:
         default_bytes = 0
     return StoreFinding(
         folder=folder,
-        writable=there.is_dir() and os.access(there, os.W_OK | os.X_OK),
-        free_bytes=_free_bytes(there),
+        writable=there is not None and there.is_dir() and os.access(there, os.W_OK | os.X_OK),
+        free_bytes=None if there is None else _free_bytes(there),
         models=tuple(_stored_models()),
         default_model=DEFAULT_MODEL,
         default_model_bytes=default_bytes,

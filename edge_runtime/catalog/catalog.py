@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..device.folders import store_folder
+from ..device.folders import store_folder_or_none
 from ..errors import ModelFileInvalid, ModelNotFound, ModelUnsupported
+from ..values.files import expanded
 from ..values.units import format_bytes
 from .manifest import MODEL_NAME, Manifest, ModelFile, ModelKind, read_manifest
 from .store import arrived_bytes, model_file, model_folder, staged_bytes, stored_names
@@ -57,7 +58,9 @@ def manifest_folders() -> tuple[Path, ...]:
     """The user's own manifests come first: one of theirs replaces ours of the same name."""
     package = Path(__file__).parent
     # Installed, the manifests are inside the package; in a source checkout, next to it.
-    return (store_folder() / "manifests", package / "manifests", package.parents[1] / "models")
+    ours = (package / "manifests", package.parents[1] / "models")
+    store = store_folder_or_none()
+    return ours if store is None else (store / "manifests", *ours)
 
 
 def list_models() -> tuple[Manifest, ...]:
@@ -108,7 +111,9 @@ def locate(name_or_path: str | Path) -> ModelLocation:
         return _locate_unknown(head, quantization)
     if Path(name_or_path).is_file():
         return _locate_path(Path(name_or_path))
-    raise _unknown(name_or_path, [str(store_folder() / "models"), str(Path.cwd())])
+    store = store_folder_or_none()
+    places = [Path.cwd()] if store is None else [store / "models", Path.cwd()]
+    raise _unknown(name_or_path, [str(place) for place in places])
 
 
 def find_model(name: str) -> ModelLocation:
@@ -177,7 +182,7 @@ def stored_path(manifest: Manifest) -> Path | None:
 def _path_given(name_or_path: str | Path) -> Path | None:
     """None for a name. A name of the catalog comes before a folder that happens to be called so."""
     if isinstance(name_or_path, Path) or _looks_like_path(name_or_path):
-        return Path(name_or_path).expanduser()
+        return expanded(name_or_path)
     known = split_name(name_or_path)[0] in _manifest_names()
     return Path(name_or_path) if not known and Path(name_or_path).exists() else None
 
@@ -257,7 +262,7 @@ def _looks_like_path(text: str) -> bool:
 
 
 def _locate_path(path: Path) -> ModelLocation:
-    path = path.expanduser()
+    path = expanded(path)
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "does not exist"
         raise ModelNotFound(
@@ -271,6 +276,11 @@ def _locate_path(path: Path) -> ModelLocation:
 
 def _locate_known(manifest: Manifest, quantization: str) -> ModelLocation:
     files = _choose_files(manifest, quantization)
+    if store_folder_or_none() is None:
+        raise ModelNotFound(
+            f"{manifest.name} is not here: EDGE_RUNTIME_HOME is not set, and this user has no home folder",
+            hint="set EDGE_RUNTIME_HOME to the folder that holds your models, or give the path of a file",
+        )
     for file in files:
         path = model_file(manifest.name, file.file_name)
         if path.is_file():

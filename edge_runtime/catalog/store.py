@@ -22,7 +22,7 @@ from datetime import datetime, timezone
 from enum import Enum
 from pathlib import Path
 
-from ..device.folders import store_folder
+from ..device.folders import store_folder, store_folder_or_none
 from ..errors import OptionInvalid
 from ..values.files import storage_full, writing_to
 from .manifest import FILE_NAME, MODEL_NAME
@@ -90,8 +90,8 @@ def staged_bytes(name: str) -> int:
 
 def stored_names() -> tuple[str, ...]:
     """Models that have a folder in the store, in or out of the catalog."""
-    folder = store_folder() / "models"
-    if not folder.is_dir():
+    store = store_folder_or_none()
+    if store is None or not (folder := store / "models").is_dir():
         return ()
     return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and re.fullmatch(MODEL_NAME, p.name)))
 

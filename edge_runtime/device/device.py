@@ -1,7 +1,7 @@
 """Facts about this device: processor, cores to use, memory and every limit on it.
 
-Linux from /proc and /sys, macOS from sysctl and vm_stat, other systems as far as
-Python's standard library knows. What cannot be found out is None, never a guess.
+Linux from /proc and /sys; macOS from sysctl, its memory and that of Windows from psutil.
+What cannot be found out is None, never a guess.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ _IDENTITY_KEYS = (  # lines of /proc/cpuinfo that tell one processor from anothe
 )
 _LINUX = ("Linux", "Android")  # Python 3.13 tells them apart
 _MACOS = "Darwin"
+_NO_PSUTIL = "psutil is not installed, which knows how much memory there is: pip install psutil"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class DeviceMemory:
     swap_total_bytes: int | None
     swap_free_bytes: int | None
     limits: tuple[MemoryLimit, ...] = ()  # control groups, RLIMIT_AS and RLIMIT_DATA
+    unknown_because: str = ""  # why nothing is known, for people
 
     @property
     def usable_bytes(self) -> int | None:
@@ -93,9 +95,7 @@ def read_memory(root: Path = Path("/"), *, system: str | None = None) -> DeviceM
     system = system or platform.system()
     if system in _LINUX:
         return _linux_memory(root)
-    if system == _MACOS:
-        return macos_memory(_run("/usr/sbin/sysctl", "hw.memsize", "vm.swapusage"), _run("/usr/bin/vm_stat"))
-    return DeviceMemory(None, None, None, None)
+    return _psutil_memory()
 
 
 def default_threads(root: Path = Path("/"), *, system: str | None = None) -> int:
@@ -203,21 +203,17 @@ def macos_cpu(sysctl: str) -> Cpu:
     return _cpu(model, *cores, words, (model or "", *sorted(words)))
 
 
-def macos_memory(sysctl: str, vm_stat: str) -> DeviceMemory:
-    """From `sysctl hw.memsize vm.swapusage` and `vm_stat`.
+# --- Windows and macOS ---------------------------------------------------------------
 
-    Available: free, inactive, speculative and purgeable pages. macOS gives no figure of its own.
-    """
-    found, pages = _columns(sysctl), _columns(vm_stat)
-    page_bytes = _int("".join(re.findall(r"page size of (\d+)", vm_stat)))
-    kinds = [pages.get(f"Pages {kind}") for kind in ("free", "inactive", "speculative", "purgeable")]
-    counts = [_int(count.rstrip(".")) for count in kinds if count is not None]
-    available = sum(_known(counts)) * page_bytes if page_bytes and counts else None
-    swap = dict(re.findall(r"(\w+) = ([\d.]+)M", found.get("vm.swapusage", "")))
-    total_swap, free_swap = (
-        int(float(swap[name]) * 2**20) if name in swap else None for name in ("total", "free")
-    )
-    return DeviceMemory(_int(found.get("hw.memsize")), available, total_swap, free_swap)
+
+def _psutil_memory() -> DeviceMemory:
+    """As psutil has it; nothing is known without it, and the device says why."""
+    try:
+        import psutil
+    except ImportError:
+        return DeviceMemory(None, None, None, None, unknown_because=_NO_PSUTIL)
+    memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+    return DeviceMemory(memory.total, memory.available, swap.total, swap.free)
 
 
 # --- shared --------------------------------------------------------------------------

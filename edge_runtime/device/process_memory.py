@@ -35,7 +35,7 @@ def process_memory(pid: int | None = None, *, proc: Path = _PROC) -> ProcessMemo
 
     On Linux from smaps_rollup, which charges a page that n processes share with 1/n
     to each, or from status where smaps_rollup is missing or closed to us. Elsewhere
-    only this process's peak is known: it stands in for resident_bytes.
+    psutil knows resident_bytes alone; without it this process's peak stands in for them.
 
     Raises ProcessLookupError when there is no such process, or no way to look at it.
     """
@@ -45,9 +45,24 @@ def process_memory(pid: int | None = None, *, proc: Path = _PROC) -> ProcessMemo
             return read((folder / name).read_text())
         except (OSError, KeyError):  # absent, not ours, or a kernel that lacks a column
             continue
-    if pid is not None:
+    resident_bytes = _resident_bytes(pid)
+    if resident_bytes is None and pid is not None:
         raise ProcessLookupError(f"process {pid}: its memory cannot be read")
-    return ProcessMemory(_peak_resident_bytes(), None, None, None, None, None)
+    return ProcessMemory(resident_bytes or _peak_resident_bytes(), None, None, None, None, None)
+
+
+def _resident_bytes(pid: int | None) -> int | None:
+    """As psutil has it; None on Linux, without psutil, or for no such process."""
+    if sys.platform == "linux":
+        return None
+    try:
+        import psutil
+    except ImportError:
+        return None
+    try:
+        return int(psutil.Process(pid).memory_info().rss)
+    except psutil.Error:
+        return None
 
 
 def _from_rollup(text: str) -> ProcessMemory:

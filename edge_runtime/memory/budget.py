@@ -32,7 +32,8 @@ def safe_budget(memory: DeviceMemory, system: str) -> Budget:
     if memory.available_bytes is not None:
         bounds.append(_available(memory, memory.available_bytes, system))
     if not bounds:
-        return Budget(None, f"{system} does not say how much memory is available")
+        unknown = f"{system} does not say how much memory is available"
+        return Budget(None, memory.unknown_because or unknown)
     least = min(bounds, key=lambda bound: bound.size_bytes or 0)
     room_bytes = least.size_bytes or 0
     reserve_bytes = min(max(int(room_bytes * _RESERVE_SHARE), _LEAST_RESERVE_BYTES), room_bytes // 2)

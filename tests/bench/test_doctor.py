@@ -25,6 +25,7 @@ from edge_runtime.bench.doctor import (
     switched_on,
 )
 from edge_runtime.cli.commands import doctor as door
+from edge_runtime.device import folders
 from edge_runtime.device.cgroup import MemoryLimit
 from edge_runtime.device.device import Cpu, Device, DeviceMemory
 
@@ -294,7 +295,7 @@ def test_empty_home_has_a_store_to_be_made_and_no_model(user_folder: Path) -> No
 
 
 def test_models_in_the_store_are_found(user_folder: Path) -> None:
-    folder = doctor_findings.store_folder() / "models" / "mine"
+    folder = folders.store_folder() / "models" / "mine"
     folder.mkdir(parents=True)
     (folder / "a.gguf").write_bytes(b"GGUF")
     (folder / "b.gguf.partial").write_bytes(b"GGUF")

@@ -31,32 +31,6 @@ def final() -> Path:
     return store.model_file("tiny", "tiny.gguf")
 
 
-def test_home_variable_decides_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EDGE_RUNTIME_HOME", str(tmp_path / "here"))
-    assert folders.store_folder() == tmp_path / "here"
-    assert folders.cache_folder() == tmp_path / "here" / "cache"
-
-
-@pytest.mark.parametrize(
-    ("platform", "variables", "ending"),
-    [
-        ("linux", {}, ".local/share/edge-runtime"),
-        ("linux", {"XDG_DATA_HOME": "not/absolute"}, ".local/share/edge-runtime"),
-        ("linux", {"XDG_DATA_HOME": "/data"}, "/data/edge-runtime"),
-        ("android", {}, ".local/share/edge-runtime"),
-        ("darwin", {}, "Library/Application Support/edge-runtime"),
-        ("win32", {"LOCALAPPDATA": "/users/me/local"}, "/users/me/local/edge-runtime"),
-    ],
-)
-def test_each_system_has_its_own_place(
-    platform: str, variables: dict[str, str], ending: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "platform", platform)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert folders.store_folder().as_posix().endswith(ending)
-
-
 @given(name=st.text(max_size=30), file_name=st.text(max_size=30))
 def test_no_name_leads_out_of_the_store(name: str, file_name: str) -> None:
     try:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from edge_runtime.device import device
 from edge_runtime.device.cgroup import cgroup_cpu_quota, cgroup_memory_limits
+from edge_runtime.memory import safe_budget
 
 LINUX = "Linux"
 XEON = """\
@@ -74,8 +76,7 @@ def test_empty_tree_knows_nothing_and_does_not_fail(tmp_path: Path) -> None:
     assert device.default_threads(tmp_path, system=LINUX) == 1
 
 
-def test_unknown_system_leaves_memory_unknown() -> None:
-    assert device.read_memory(system="Windows") == device.DeviceMemory(None, None, None, None, ())
+def test_other_systems_have_at_least_a_thread() -> None:
     assert device.default_threads(system="Windows") >= 1
 
 
@@ -201,13 +202,26 @@ def test_macos_on_intel() -> None:
     assert device.macos_cpu(sysctl).notable_features == ("sse4_2", "avx", "avx2", "fma", "bmi2")
 
 
-def test_macos_memory() -> None:
-    vm_stat = (
-        "Mach Virtual Memory Statistics: (page size of 16384 bytes)\nPages free: 10.\n"
-        "Pages active: 500.\nPages inactive: 20.\nPages speculative: 5.\nPages purgeable: 1.\n"
-    )
-    swap = "vm.swapusage: total = 2048.00M  used = 1024.50M  free = 1023.50M  (encrypted)\n"
-    memory = device.macos_memory(f"hw.memsize: 17179869184\n{swap}", vm_stat)
-    assert memory.total_bytes == 16 * 2**30
-    assert memory.available_bytes == 36 * 16384
-    assert (memory.swap_total_bytes, memory.swap_free_bytes) == (2048 * 2**20, 1023.5 * 2**20)
+@pytest.mark.parametrize("system", ["Darwin", "Windows"])
+def test_memory_of_other_systems_is_psutil_s(system: str) -> None:
+    psutil = pytest.importorskip("psutil")
+    memory = device.read_memory(system=system)
+    assert memory.total_bytes == psutil.virtual_memory().total
+    assert memory.available_bytes is not None and 0 < memory.available_bytes <= memory.total_bytes
+    assert memory.swap_total_bytes == psutil.swap_memory().total
+    assert memory.limits == () and memory.unknown_because == ""
+    budget = safe_budget(memory, system)
+    assert budget.size_bytes is not None and 0 < budget.size_bytes < memory.total_bytes
+
+
+@pytest.mark.parametrize("system", ["Darwin", "Windows"])
+def test_missing_psutil_is_said(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    budget = safe_budget(device.read_memory(system=system), system)
+    assert budget.size_bytes is None
+    assert budget.reason.endswith("pip install psutil")
+
+
+def test_linux_needs_no_psutil(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    assert device.read_memory(system=LINUX).available_bytes

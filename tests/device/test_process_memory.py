@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import mmap
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -129,3 +131,16 @@ def test_sampler_without_proc_reports_none(tmp_path: Path) -> None:
     with PeakSampler(proc=tmp_path) as peak:
         pass
     assert (peak.peak_anonymous_bytes, peak.peak_file_bytes) == (None, None)
+
+
+def test_other_systems_tell_the_resident_size_through_psutil(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    psutil = pytest.importorskip("psutil")
+    monkeypatch.setattr("edge_runtime.device.process_memory.sys", SimpleNamespace(platform="win32"))
+    found = process_memory(proc=tmp_path)
+    assert found.resident_bytes == pytest.approx(psutil.Process().memory_info().rss, rel=0.1)
+    assert found.anonymous_bytes is None and found.file_bytes is None
+    assert process_memory(os.getppid(), proc=tmp_path).resident_bytes > 0
+    with pytest.raises(ProcessLookupError):
+        process_memory(2**22 + 1, proc=tmp_path)

@@ -226,9 +226,9 @@ def _remember(kind: str, key: str, value: Any) -> None:
     entries[key] = value
     while len(entries) > _FILES_REMEMBERED:
         entries.pop(next(iter(entries)))
-    path = _memory_path()
     content = json.dumps(memory).encode()
     with suppress(OSError, EdgeRuntimeError):
+        path = _memory_path()
         path.parent.mkdir(parents=True, exist_ok=True)
         with output_file(path, len(content), force=True) as file:
             file.write(content)

@@ -12,6 +12,7 @@ from typing import Any
 
 from ...errors import OptionInvalid
 from ...speech.recognition.languages import parse_language
+from ...values.files import expanded
 
 _HINT = 'a line is {"path": "clip.wav", "language": "en", "text": "what is said in it"}'
 
@@ -25,8 +26,8 @@ class SpeechClip:
 
 def default_manifest() -> Path:
     """What scripts/speech_clips.sh makes."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "edge-runtime" / "speech" / "clips.jsonl"
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return expanded(cache) / "edge-runtime" / "speech" / "clips.jsonl"
 
 
 def read_manifest(path: Path) -> list[SpeechClip]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ...device.folders import store_folder
 from ...errors import ModelFileInvalid, ModelNotFound
-from ...values.files import BLOCK_BYTES, reading
+from ...values.files import BLOCK_BYTES, expanded, reading
 from ...values.progress import QUIET, Progress
 from ..catalog import find_manifest, known_files, split_name
 from ..manifest import Manifest, ModelFile
@@ -85,7 +85,7 @@ def copy_into(path: Path, partial: PartialFile, progress: Progress) -> None:
 
 
 def _gguf_files(path: Path) -> list[Path]:
-    path = path.expanduser()
+    path = expanded(path)
     return [path] if path.is_file() else _files_like(path, ".gguf")
 
 

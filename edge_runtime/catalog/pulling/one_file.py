@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import ModelDownloadFailed, ModelFileInvalid, NetworkNotAllowed
-from ...values.files import hash_file
+from ...values.files import expanded, hash_file
 from ...values.progress import Progress
 from ..manifest import HubSource, ModelFile, Source, WheelSource
 from ..store import (
@@ -66,7 +66,7 @@ def check_present(path: Path, expected: Expected, progress: Progress) -> FileRec
 
 
 def _pull_copy(from_path: Path, path: Path, file: ModelFile, progress: Progress) -> FileRecord:
-    source = find_copy(from_path.expanduser(), file)
+    source = find_copy(expanded(from_path), file)
     with PartialFile(path, file.size_bytes) as partial:
         copy_into(source, partial, progress)
         return partial.adopt(expected_of(file), f"file:{source.absolute()}")

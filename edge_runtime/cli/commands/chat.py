@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ...device.process_memory import PeakSampler
 from ...errors import OptionInvalid
 from ...runtime.report import RuntimeFigures, reply_report
+from ...values.files import expanded
 from ...values.records import FinishReason, GenerationKeywords, Reply
 from ..options.model_options import (
     add_model_options,
@@ -155,7 +156,7 @@ def _make_conversation(
 
 def _name_to_keep(model: str, runtime: Runtime) -> str:
     """What opens the same model from any folder."""
-    path = Path(model).expanduser()
+    path = expanded(model)
     is_path = path.is_file() and path.absolute() == runtime.model_path.absolute()
     return str(path.resolve()) if is_path else model
 

@@ -21,6 +21,7 @@ from ...bench.doctor import (
 )
 from ...device.device import Device, DeviceMemory
 from ...values.display_text import padded
+from ...values.files import expanded
 from ...values.units import format_bytes
 from ..options.shared_options import add_json_option
 from ..screen.errors import problem_text
@@ -149,7 +150,7 @@ def _engine_lines(engine: EngineFinding) -> Iterator[str]:
 
 def _store_lines(store: StoreFinding) -> Iterator[str]:
     free = "" if store.free_bytes is None else f", {format_bytes(store.free_bytes)} free"
-    yield f"{_short(store.folder)}{free}"
+    yield "no place for models" if store.folder is None else f"{_short(store.folder)}{free}"
     rows = [(model.name, format_bytes(model.size_bytes)) for model in store.models]
     for line in table_lines(_MODELS, rows, width=_WIDTH - _INDENT - 2):
         yield line.replace(" ", "\N{NO-BREAK SPACE}")
@@ -183,5 +184,5 @@ def _size(size_bytes: int | None) -> str:
 
 def _short(path: str | Path) -> str:
     """With ~ for the home folder."""
-    text, home = str(path), str(Path.home())
+    text, home = str(path), str(expanded("~"))
     return f"~{text[len(home) :]}" if text.startswith(f"{home}/") else text

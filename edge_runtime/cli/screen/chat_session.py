@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...assistant.conversation import Answer, Conversation
@@ -12,6 +11,7 @@ from ...assistant.history import Exchange
 from ...device.process_memory import process_memory
 from ...errors import EdgeRuntimeError, EngineClosed
 from ...values.display_text import clean, one_line
+from ...values.files import expanded
 from ...values.output_file import output_file
 from ...values.records import FinishReason
 from ...values.units import ByteUnits, format_bytes
@@ -196,7 +196,7 @@ class ChatSession:
         if not name:
             self._screen.note("/save FILE: name a file that does not exist yet")
             return
-        path = Path(name).expanduser()
+        path = expanded(name)
         content = format_transcript(self._conversation, as_json=path.suffix == ".json").encode()
         try:
             with output_file(path, len(content), force=False) as file:

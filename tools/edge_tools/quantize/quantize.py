@@ -18,6 +18,7 @@ from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import GgufHeader, read_header
 from edge_runtime.gguf.writing import HeaderValue
 from edge_runtime.gguf.writing.output_set import output_set
+from edge_runtime.values.files import expanded
 from edge_runtime.values.output_file import check_output, output_file
 from edge_runtime.values.progress import QUIET, Progress
 
@@ -84,7 +85,7 @@ def quantize(
 def _output_path(output: str | Path | None, source: GgufHeader, options: QuantizeOptions) -> Path:
     if output is None and not options.dry_run:
         raise OptionInvalid("there is no name for the new file", hint="-o FILE", option="output")
-    path = Path(output or source.path.name).expanduser()
+    path = expanded(output or source.path.name)
     if not (options.dry_run or options.split_bytes):
         check_output(path, options.force)
     return path

@@ -12,6 +12,7 @@ from edge_runtime.catalog.catalog import locate
 from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import read_header
 from edge_runtime.gguf.writing import NewTensor, write_gguf
+from edge_runtime.values.files import expanded
 from edge_runtime.values.output_file import check_output
 from edge_runtime.values.progress import QUIET, Progress
 
@@ -62,7 +63,7 @@ def slice_model(
     OptionInvalid (a cut that llama.cpp could not load, or through a block of weights; an output
     that exists without `force`), ModelNotFound, ModelFileInvalid, StorageFull.
     """
-    path = Path(output).expanduser()
+    path = expanded(output)
     check_output(path, force)
     header = read_header(locate(model).path)
     check_header(header)

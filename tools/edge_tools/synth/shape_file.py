@@ -27,6 +27,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_runtime.errors import ModelNotFound, OptionInvalid
+from edge_runtime.values.files import expanded
 from edge_runtime.values.units import format_bytes
 
 from .families.shape import Shape, invalid
@@ -44,7 +45,7 @@ def shape_named(name: str | Path) -> Shape:
     """A named shape, or the one in a JSON file. Raises ModelNotFound or OptionInvalid."""
     if name in shape_names():
         return _read(_FOLDER / f"{name}.json")
-    path = Path(name).expanduser()
+    path = expanded(name)
     if path.suffix == ".json" and path.is_file():
         return _read(path)
     raise ModelNotFound(

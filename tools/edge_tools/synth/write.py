@@ -15,6 +15,7 @@ from edge_runtime.errors import ModelUnsupported
 from edge_runtime.gguf.types import GgmlType
 from edge_runtime.gguf.writing import HeaderValue, NewTensor, write_gguf
 from edge_runtime.values.checks import whole_number
+from edge_runtime.values.files import expanded
 from edge_runtime.values.output_file import check_output
 from edge_runtime.values.progress import QUIET, Progress
 
@@ -87,7 +88,7 @@ def write_model(
     refuse), ModelUnsupported (an architecture that is not known here), ModelNotFound (no
     tokenizer), StorageFull.
     """
-    path = Path(path).expanduser()
+    path = expanded(path)
     check_output(path, force)
     seed = whole_number("seed", seed, 0, _LARGEST_SEED)
     quantizations = quantizations or Quantizations()
