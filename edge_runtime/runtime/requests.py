@@ -9,6 +9,7 @@ from ..errors import OptionInvalid
 from ..values.records import GenerationOptions, generation_options
 from .engine import GenerationRequest
 from .engine.request import Event
+from .grammar.constraint import grammar_of_options
 from .prompt.fitting import Messages, Prompt, PromptFitter
 from .prompt.tokens import check_token_ids
 
@@ -66,14 +67,6 @@ def _request(prompt: Prompt, generation: GenerationOptions, emit: Emit) -> Gener
         generation,
         emit,
         text=prompt.text,
-        grammar=_grammar_of(generation),
+        grammar=grammar_of_options(generation),
         dropped_turns=prompt.dropped_turns,
     )
-
-
-def _grammar_of(generation: GenerationOptions) -> str | None:
-    if generation.json_schema is None:
-        return generation.grammar
-    from ..backends.llama.grammar import grammar_of_schema
-
-    return grammar_of_schema(generation.json_schema)

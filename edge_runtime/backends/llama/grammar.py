@@ -1,39 +1,113 @@
-"""JSON Schema to llama.cpp's grammar notation (GBNF), through the binding's own converter."""
+"""Trial of a grammar in a child process: llama.cpp reads it there first, and follows it for some tokens.
+
+Its parser and its matcher end the process that runs them when a grammar is too much for
+them, or never come back. Run as a program, see device/children/answer.py; the task is
+{"folder": ...}, with the grammar in grammar.gbnf.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
 from typing import Any
 
-from ...errors import OptionInvalid
-from .library import load_grammar_module
+from ...device.children import run_child
+from ...device.children.answer import answer_task
+from ...errors import ChildUnavailable, EngineUnavailable
+from .library import last_log_lines, native
+from .model import LlamaModel
 
-_MOST_SCHEMA_CHARACTERS = 100_000
+_TIME_LIMIT_S = 9.0  # of the child, with its start
+_WALK_LIMIT_S = 2.0  # of processor time for all walks
+_MOST_MEMORY_BYTES = 4 << 30
+_WALKS, _STEPS, _TURNS = 6, 48, 0.1
+_FILE = "grammar.gbnf"
 
 
-def grammar_of_schema(schema: Mapping[str, Any]) -> str:
-    """GBNF whose sentences are the JSON documents that `schema` describes.
+def try_grammar(text: str) -> str:
+    """Why llama.cpp cannot follow this GBNF; empty when it can, or where no child process may be started.
 
-    References stay inside the document: nothing is fetched.
-    Raises OptionInvalid for a schema that is too large or that cannot be converted.
+    Raises EngineUnavailable when it could not be tried.
     """
+    from ..guard.probe_model import write_probe_model  # the child does without
+
     try:
-        text = json.dumps(schema)
-        if len(text) > _MOST_SCHEMA_CHARACTERS:
-            raise ValueError(f"{len(text)} characters, at most {_MOST_SCHEMA_CHARACTERS}")
-        return str(load_grammar_module().json_schema_to_gbnf(text))
-    except (
-        ValueError,
-        TypeError,
-        KeyError,
-        AttributeError,
-        IndexError,
-        RecursionError,
-        AssertionError,
-    ) as error:
-        raise OptionInvalid(
-            f"schema: it cannot be turned into a grammar: {type(error).__name__} {error}",
-            hint="use type, properties, required, items, enum, const, anyOf, and $ref into $defs",
-            option="json_schema",
+        with tempfile.TemporaryDirectory(prefix="edge-runtime-") as folder:
+            (Path(folder) / _FILE).write_bytes(text.encode())
+            write_probe_model(Path(folder) / "probe.gguf")
+            end = run_child(__name__, {"folder": folder}, limit_s=_TIME_LIMIT_S)
+    except ChildUnavailable:
+        return ""
+    except OSError as error:
+        raise EngineUnavailable(
+            f"the grammar could not be tried out: no temporary file: {error}",
+            hint="make room, or let TMPDIR name a folder that can be written",
         ) from error
+    if end.answer is not None:
+        return str(end.answer["problem"])
+    if isinstance(end.error, EngineUnavailable):
+        raise end.error
+    return end.describe()
+
+
+def follow(c: Any, sampler: Any, vocabulary_size: int, is_end: Any) -> str:
+    """Walk along a grammar, mostly repeating the last token: that drives recursion deep.
+
+    Returns why not, or nothing.
+    """
+    deadline_s = time.process_time() + _WALK_LIMIT_S
+    rows = (c.llama_token_data * vocabulary_size)()
+    for walk in range(_WALKS):
+        random, token = Random(walk), -1
+        c.llama_sampler_reset(sampler)
+        for _ in range(_STEPS):
+            for index, row in enumerate(rows):
+                row.id, row.logit, row.p = index, 0.0, 0.0
+            array = c.llama_token_data_array(rows, vocabulary_size, -1, False)
+            c.llama_sampler_apply(sampler, array)
+            allowed = [row.id for row in rows if row.logit == 0.0 and not is_end(row.id)]
+            if not allowed:
+                break
+            if token < 0:  # each walk begins at another token
+                token = allowed[walk % len(allowed)]
+            elif token not in allowed or random.random() < _TURNS:
+                token = random.choice(allowed)
+            c.llama_sampler_accept(sampler, token)
+            if time.process_time() > deadline_s:
+                return "a text can be read in too many ways"
+    return ""
+
+
+def _try(folder: Path) -> str:
+    c = native()
+    model = LlamaModel(folder / "probe.gguf", vocab_only=True, gpu_layers=0)
+    text = (folder / _FILE).read_bytes()
+    sampler = c.llama_sampler_init_grammar(model.vocabulary, text, b"root")
+    if not sampler:
+        return "it cannot read it: " + " | ".join(last_log_lines(1))
+    return follow(
+        c,
+        sampler,
+        c.llama_vocab_n_tokens(model.vocabulary),
+        lambda token: c.llama_vocab_is_eog(model.vocabulary, token),
+    )
+
+
+def _limit_memory() -> None:
+    with suppress(ImportError, ValueError, OSError):  # Windows has no such limit
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
+
+
+def main() -> int:
+    _limit_memory()
+    return answer_task(lambda task: {"problem": _try(Path(task["folder"]))})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

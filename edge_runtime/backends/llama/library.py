@@ -77,13 +77,6 @@ def _load() -> Any:
     return library
 
 
-def load_grammar_module() -> Any:
-    """The binding's JSON-schema converter (pure Python)."""
-    native()
-    with _LOADING:
-        return _import_inside("llama_cpp", "llama_grammar")
-
-
 def _import_inside(package: str, module: str) -> Any:
     """Import package.module without running the package's own __init__.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...device.process_memory import PeakSampler
 from ...errors import OptionInvalid
+from ...runtime.grammar.constraint import grammar_of_options
 from ...runtime.report import RuntimeFigures, reply_report
 from ...values.records import FinishReason, GenerationKeywords, Reply, generation_options
 from ..options.model_options import (
@@ -89,7 +90,7 @@ def _keywords(args: argparse.Namespace) -> GenerationKeywords:
         keywords["json_schema"] = read_schema(args.schema)
     if args.grammar:
         keywords["grammar"] = read_text_file(args.grammar, "grammar")
-    generation_options({}, keywords)  # raises where a value is out of range
+    grammar_of_options(generation_options({}, keywords))  # raises where a value or a schema is refused
     return keywords
 
 

@@ -74,6 +74,7 @@ class Array:
     most: int | None = None
     contains: tuple[Contains, ...] = ()
     unique: str = ""  # pointer of uniqueItems
+    is_negated: bool = False  # made from what a schema does not allow
     pointer: str = field(default="", compare=False)
 
     def item(self, index: int) -> Places:
@@ -191,6 +192,7 @@ def both_arrays(left: Array, right: Array) -> Array:
         smaller(left.most, right.most),
         left.contains + tuple(item for item in right.contains if item not in left.contains),
         left.unique or right.unique,
+        left.is_negated or right.is_negated,
         left.pointer or right.pointer,
     )
 

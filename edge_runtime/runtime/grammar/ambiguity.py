@@ -21,8 +21,8 @@ def check_readings(rules: Rules) -> None:
     conflicts: dict[str, set[str]] = {}
     for owner, branches in rules.conflicts:
         conflicts.setdefault(owner, set()).update(branches)
-    for owner, branches in conflicts.items():
-        if sum(owner in _reached(branch, edges) for branch in branches) > 1:
+    for owner, alike in conflicts.items():
+        if sum(owner in _reached(branch, edges) for branch in alike) > 1:
             raise refuse(
                 "",
                 "branches of anyOf, oneOf or contains that begin alike contain the whole again",
@@ -50,14 +50,14 @@ def _most_readings(edges: dict[str, set[str]], conflicts: dict[str, set[str]]) -
         todo = [start]
         while todo:
             name = todo[-1]
-            if name in readings and readings[name]:
+            if readings.get(name):
                 todo.pop()
             elif name not in readings:
                 readings[name] = 0  # being worked out: a circle counts as nothing
                 todo += [other for other in edges[name] if other not in readings]
             else:
                 branches = conflicts.get(name, set())
-                alike = sum(readings[branch] for branch in branches)
+                alike = sum(readings.get(branch, 0) for branch in branches)  # 0: leads nowhere
                 readings[name] = max(1, alike, *(readings[other] for other in edges[name]), 1)
                 todo.pop()
     return max(readings.values(), default=1)

@@ -87,7 +87,7 @@ class ArrayWriter:
         if len(item.contains) > 1 or (item.unique and self._most != 1):
             reason = "with uniqueItems or a second contains it cannot be kept"
             raise refuse(contains.pointer, reason, "keep one of them")
-        positions = max(self._prefix, item.least, self._most or 0) + 1
+        positions = max(self._prefix, item.least, self._most or 0, 1) + 1
         counts = (contains.least if contains.most is None else contains.most) + 1
         if positions * counts > MOST_OBJECT_STATES:
             raise refuse(contains.pointer, "it needs too many states", "give smaller bounds")

@@ -200,7 +200,7 @@ def finite_words(automaton: Automaton, most: int) -> list[str] | None:
     todo = [("", 0)]
     steps = 0
     while todo:
-        following = []
+        following: list[tuple[str, int]] = []
         for text, state in todo:
             if automaton.accepting[state]:
                 found.append(text)

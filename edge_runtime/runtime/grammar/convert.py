@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
+from ...errors import OptionInvalid
 from .alternatives import Place
 from .ambiguity import check_readings
 from .bounds import refuse
 from .document import Document
-from .normalizer import Normalizer
+from .gbnf_check import check_grammar
 from .value_rules import ValueWriter
+
+_LARGE_CHARACTERS = 100_000
 
 
 def grammar_of_schema(schema: Mapping[str, Any] | bool) -> str:
@@ -22,13 +24,18 @@ def grammar_of_schema(schema: Mapping[str, Any] | bool) -> str:
 
     Raises OptionInvalid with the JSON pointer of what cannot be kept, and why.
     """
-    document = Document(schema if isinstance(schema, (bool, dict)) else dict(schema))
-    writer = ValueWriter(Normalizer(document))
+    if not isinstance(schema, (Mapping, bool)):
+        raise refuse("", "a schema is an object, true or false")
+    writer = ValueWriter(Document(schema))
     root = writer.write(frozenset({Place("", True)}))
     if not writer.rules.prune(root):
         raise refuse("", "no JSON value satisfies it", "look for keywords that exclude each other")
     check_readings(writer.rules)
-    return writer.rules.text(root)
-
-
-
+    text = writer.rules.text(root)
+    if len(text) > _LARGE_CHARACTERS:  # smaller ones stay within llama.cpp's means as they are
+        try:
+            check_grammar(text)
+        except OptionInvalid as error:
+            reason = str(error).removeprefix("grammar: ")
+            raise refuse("", f"its grammar is too large: {reason}", "simplify the schema") from None
+    return text

@@ -18,16 +18,12 @@ def escape(token: str) -> str:
     return token.replace("~", "~0").replace("/", "~1")
 
 
-def pointer_in_ascii(pointer: str) -> str:
-    return pointer.encode("ascii", "backslashreplace").decode()
-
-
 class Document:
     """Raises SchemaRefused for a document that is no JSON, or larger or deeper than the bounds."""
 
     def __init__(self, root: object) -> None:
         _check_values(root)
-        self.root = root
+        self.root = root = _plain(root)
         about = root.get("$schema", "") if isinstance(root, dict) else ""
         self.has_ref_siblings = not any(draft in str(about) for draft in _DRAFTS_WITHOUT_SIBLINGS)
         self._bases: dict[str, str] = {}
@@ -121,10 +117,10 @@ def _check_values(root: object) -> None:
         if depth > MOST_SCHEMA_DEPTH:
             raise refuse("", f"nested more than {MOST_SCHEMA_DEPTH} deep", "simplify the schema")
         if isinstance(value, Mapping):
-            if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-                raise refuse("", "an object must be a dict with text as keys")
+            if not all(isinstance(key, str) for key in value):
+                raise refuse("", "names of an object must be text")
             todo += [(item, depth + 1) for item in (*value, *value.values())]
-        elif isinstance(value, list):
+        elif isinstance(value, (list, tuple)):
             todo += [(item, depth + 1) for item in value]
         else:
             characters += _check_scalar(value)
@@ -134,6 +130,13 @@ def _check_values(root: object) -> None:
                 f"larger than {MOST_SCHEMA_VALUES} values or {MOST_SCHEMA_CHARACTERS} characters",
                 "simplify the schema",
             )
+
+
+def _plain(value: Any) -> Any:
+    """A copy of dicts and lists; its depth has been checked."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _check_scalar(value: object) -> int:

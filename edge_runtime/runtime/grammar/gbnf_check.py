@@ -89,14 +89,12 @@ class _Cost:
         self.depth, self.visits, self.stacks = 1, 1, 0
 
 
-def _cost(
-    grammar: Grammar, name: str, first: Sequence, costs: dict[str, _Cost], nullable: set[str]
-) -> _Cost:
+def _cost(grammar: Grammar, name: str, first: Sequence, costs: dict[str, _Cost], nullable: set[str]) -> _Cost:
     found = _Cost()
     for symbol in first:
         inner = costs[symbol.rule] if symbol.rule else None
         times = 1
-        if symbol.rule in nullable and symbol.least != 1 or symbol.most != 1:
+        if (symbol.rule in nullable and symbol.least != 1) or symbol.most != 1:
             if symbol.rule in nullable and symbol.most is None:
                 raise _endless(grammar, name)
             times = max(symbol.most or 1, 1) if symbol.rule in nullable else 1

@@ -11,16 +11,23 @@ from dataclasses import dataclass, field
 from typing import NoReturn
 
 from ...errors import OptionInvalid
-from .bounds import MOST_ELEMENTS, MOST_GRAMMAR_BYTES, MOST_NESTING, MOST_REPETITIONS, MOST_RULES, grammar_refused
+from .bounds import (
+    MOST_ELEMENTS,
+    MOST_GRAMMAR_BYTES,
+    MOST_NESTING,
+    MOST_REPETITIONS,
+    MOST_RULES,
+    grammar_refused,
+)
 
 _NAME = re.compile(r"[A-Za-z0-9-]+")
 _BLANK = re.compile(r"(?:[ \t]|#[^\r\n]*)*")
 _BLANK_LINES = re.compile(r"(?:[ \t\r\n]|#[^\r\n]*)*")
 _TOKEN = re.compile(r"!?<(?:\[[0-9]{1,9}\]|[^>\x00]+)>")
 _TIMES = re.compile(r"\{[ \t]*([0-9]{1,15})[ \t]*(,)?[ \t]*([0-9]{1,15})?[ \t]*\}")
-_CHAR = re.compile(
-    r'\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[trn\\"\[\]-])|[^\\]', re.DOTALL
-)
+_CHAR = re.compile(r'\\(?:x[0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|[trn\\"\[\]-])|[^\\]', re.DOTALL)
+
+_ABOUT_NAMES = "names of rules are of letters, digits and -"
 
 
 @dataclass
@@ -75,6 +82,7 @@ class _Reader:
         self._open: list[_Open] = []
         self._elements = 0
         self._made = 0  # rules that llama.cpp would have by now
+        self._counted = 0, 1  # a position, and the line it is in
 
     def read(self) -> Grammar:
         self._skip(lines=True)
@@ -109,17 +117,20 @@ class _Reader:
         return found
 
     def _line(self) -> int:
-        return self._text.count("\n", 0, self._position) + 1
+        counted, line = self._counted
+        line += self._text.count("\n", counted, self._position)
+        self._counted = self._position, line
+        return line
 
     def _rule(self) -> None:
         start = self._position
         found = self._match(_NAME)
         if not found:
-            self._fail("a rule must begin with its name", "names are of letters, digits and -")
+            self._fail("a rule must begin with its name", _ABOUT_NAMES)
         name, line = found[0], self._line()
         self._skip(lines=False)
         if not self._text.startswith("::=", self._position):
-            self._fail(f"expected ::= behind {name!r}", "names are of letters, digits and -")
+            self._fail(f"expected ::= behind {name!r}", _ABOUT_NAMES)
         if name in self._grammar.rules:
             self._position = start
             self._fail(f"the rule {name!r} is defined twice", "join both with |")
@@ -132,7 +143,7 @@ class _Reader:
         self._body()
         self._grammar.rules[name] = self._open[0].alternatives
         if self._position < len(self._text) and self._text[self._position] not in "\r\n":
-            self._fail(f"unexpected {self._text[self._position]!r}")
+            self._fail(f"unexpected {self._text[self._position]!r}", _ABOUT_NAMES)
         self._skip(lines=True)
 
     def _body(self) -> None:
@@ -282,7 +293,9 @@ class _Reader:
             last.least, last.most = least, most
         else:  # characters, or a repetition that is repeated: a rule of its own
             name = f"{self._open[0].name}_{len(self._grammar.rules)}"
-            self._grammar.rules[name] = [[Symbol(last.size, last.rule, last.least, last.most, 1, last.is_empty)]]
+            self._grammar.rules[name] = [
+                [Symbol(last.size, last.rule, last.least, last.most, 1, last.is_empty)]
+            ]
             sequence[-1] = last = Symbol(last.size, name, least, most, last.made_rules)
         last.size = last.size * least + 1
         last.made_rules *= max(most or 0, least, 1)

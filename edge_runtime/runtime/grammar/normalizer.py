@@ -6,14 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from .algebra import (
-    CannotNegate,
-    TooManyAlternatives,
-    are_disjoint,
-    distinct,
-    intersect,
-    negated,
-)
+from .algebra import TooManyAlternatives, are_disjoint, distinct, intersect
 from .alternatives import (
     ANYTHING,
     EVERYTHING,
@@ -32,6 +25,7 @@ from .automaton import TooManyStates
 from .bounds import MOST_ALTERNATIVES, MOST_IN_PLACE, MOST_STATES, refuse
 from .document import Document, escape
 from .keywords import ANNOTATION, KEYWORDS
+from .negation import CannotNegate, negated
 from .schema_reader import Schema, check_words, own_form
 
 _BESIDE_REF = ("$ref", "$defs", "definitions", "$id", "$anchor")
@@ -55,6 +49,31 @@ class Normalizer:
                 found = self._both(found, self._place_form(place), place.pointer)
             self._forms[places] = found
         return self._forms[places]
+
+    def canonical(self, places: Places) -> Places:
+        """The same, with schemas that are a $ref and nothing more replaced by what they refer to."""
+        if all(place.is_meant is False or not place.pointer for place in places):
+            return places
+        return frozenset(found for place in places if (found := self._target(place)) is not None)
+
+    def _target(self, place: Place) -> Place | None:
+        """None: a schema that allows everything."""
+        for _ in range(MOST_IN_PLACE):
+            if not place.is_meant or place.pointer == NOTHING_POINTER:
+                return place
+            schema = self._document.at(place.pointer)
+            if schema is True:
+                return None
+            if not isinstance(schema, dict):
+                return place
+            words = [word for word in schema if KEYWORDS.get(word, ANNOTATION) != ANNOTATION]
+            check_words(schema, place.pointer)
+            if not words:
+                return None
+            if words != ["$ref"]:
+                return place
+            place = Place(self._document.resolve(place.pointer, schema["$ref"]), True)
+        return place
 
     def _both(self, left: Form, right: Form, pointer: str) -> Form:
         with _Refusals(pointer):
@@ -177,9 +196,7 @@ class Normalizer:
         """Of one branch, what no other branch allows."""
         kept = forms[index]
         for other, form in enumerate(forms):
-            if other != index and not are_disjoint(
-                without_formats(kept), without_formats(form), self.form
-            ):
+            if other != index and not are_disjoint(without_formats(kept), without_formats(form), self.form):
                 try:
                     kept = intersect(kept, negated(form, self.form), self.form)
                 except CannotNegate as error:
@@ -193,9 +210,7 @@ class Normalizer:
         return kept
 
     def _negation(self, schema: Schema, pointer: str, found: Form) -> Form:
-        return self._both(
-            found, self._child(f"{pointer}/not", pointer, is_meant=False), f"{pointer}/not"
-        )
+        return self._both(found, self._child(f"{pointer}/not", pointer, is_meant=False), f"{pointer}/not")
 
     def _condition(self, schema: Schema, pointer: str, found: Form) -> Form:
         if "then" not in schema and "else" not in schema:
@@ -203,9 +218,7 @@ class Normalizer:
         then = self._both(found, self._child(f"{pointer}/if", pointer), f"{pointer}/if")
         if "then" in schema:
             then = self._both(then, self._child(f"{pointer}/then", pointer), f"{pointer}/then")
-        other = self._both(
-            found, self._child(f"{pointer}/if", pointer, is_meant=False), f"{pointer}/if"
-        )
+        other = self._both(found, self._child(f"{pointer}/if", pointer, is_meant=False), f"{pointer}/if")
         if "else" in schema:
             other = self._both(other, self._child(f"{pointer}/else", pointer), f"{pointer}/else")
         with _Refusals(f"{pointer}/if"):
@@ -238,9 +251,7 @@ class Normalizer:
     def _unevaluated_items(self, schema: Schema, pointer: str, found: Form) -> Form:
         where = f"{pointer}/unevaluatedItems"
         rest = _rest(schema["unevaluatedItems"], where)
-        return tuple(
-            _closed_array(item, rest, where) if isinstance(item, Array) else item for item in found
-        )
+        return tuple(_closed_array(item, rest, where) if isinstance(item, Array) else item for item in found)
 
 
 NOTHING_POINTER = next(iter(NOTHING)).pointer
@@ -306,8 +317,8 @@ def _closed_object(item: Object, rest: Places, where: str) -> Object:
 
 
 def _closed_array(item: Array, rest: Places, where: str) -> Array:
-    if item.contains:
-        raise refuse(where, "beside contains it cannot be kept", "use items")
+    if item.contains or item.is_negated:
+        raise refuse(where, "beside contains, not or if it cannot be kept", "use items")
     if any(part.rest is not None for part in item.parts):
         return item
     return replace(item, parts=(*item.parts, ArrayPart((ANYTHING,) * item.prefix_length, rest)))

@@ -21,15 +21,15 @@ class Limit:
     is_open: bool  # the value itself is outside
 
     def allows_above(self, number: Fraction) -> bool:
-        return number > self.value if self.is_open else number >= self.value
+        return bool(number > self.value if self.is_open else number >= self.value)
 
     def allows_below(self, number: Fraction) -> bool:
-        return number < self.value if self.is_open else number <= self.value
+        return bool(number < self.value if self.is_open else number <= self.value)
 
 
 def is_decimal(value: Fraction) -> bool:
     """Whether it has a finite decimal expansion of at most FRACTION_DIGITS places."""
-    return (value * 10**FRACTION_DIGITS).denominator == 1
+    return bool((value * 10**FRACTION_DIGITS).denominator == 1)
 
 
 @lru_cache(maxsize=8)
@@ -85,7 +85,7 @@ def at_most(limit: Limit) -> Automaton:
 
 
 def _with_sign(*, negative: Automaton | bool | None, positive: Automaton | bool | None) -> Automaton:
-    """A text with "-" must have its rest in `negative`, another one be in `positive`; None: whatever it is."""
+    """What follows "-" is in `negative`, a text without it in `positive`; None: whatever it is."""
 
     def moves_of(state: tuple[str, int]) -> Iterable[tuple[int, int, tuple[str, int]]]:
         kind, number = state
@@ -112,43 +112,47 @@ def _with_sign(*, negative: Automaton | bool | None, positive: Automaton | bool 
     return explore(("start", 0), moves_of, is_accepting)
 
 
+Place = tuple[str, int, int]  # "whole" or "places", digits read of it, order so far: -1, 0 or 1
+
+
 def _from(limit: Limit) -> Automaton:
-    """Texts without a sign that are not below a limit of at least 0. Texts that are no numbers may be among them."""
-    whole, places = _digits(limit.value)
+    """Texts without a sign that are not below a limit of at least 0.
 
-    def whole_moves(count: int, order: int) -> Iterable[tuple[int, int, tuple[str, int, int]]]:
+    Texts that are no numbers may be among them.
+    """
+    comparison = _Comparison(*_digits(limit.value), limit.is_open)
+    return explore(("whole", 0, 0), comparison.moves_of, comparison.is_accepting)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Digit by digit with a limit's digits; how many there are before the point decides first."""
+
+    whole: str
+    places: str
+    is_open: bool
+
+    def moves_of(self, state: Place) -> Iterable[tuple[int, int, Place]]:
+        kind, count, order = state
+        if kind == "whole" and count:
+            yield ord("."), ord("."), ("places", 0, self._order_of_whole(count, order))
+        expected = self.whole if kind == "whole" else self.places
         for digit in _DIGITS:
-            after = order or (_sign(digit, int(whole[count])) if count < len(whole) else 1)
-            yield ord("0") + digit, ord("0") + digit, ("whole", min(count + 1, len(whole) + 1), after)
+            other = int(expected[count]) if count < len(expected) else 0
+            after = (kind, min(count + 1, len(expected) + 1), order or _sign(digit, other))
+            yield ord("0") + digit, ord("0") + digit, after
 
-    def place_moves(count: int, order: int) -> Iterable[tuple[int, int, tuple[str, int, int]]]:
-        for digit in _DIGITS:
-            expected = int(places[count]) if count < len(places) else 0
-            after = order or _sign(digit, expected)
-            yield ord("0") + digit, ord("0") + digit, ("places", min(count + 1, len(places)), after)
-
-    def final_order(count: int, order: int) -> int:
-        """Of the whole part alone: longer is more, shorter is less."""
-        return _sign(count, len(whole)) or order
-
-    def moves_of(state: tuple[str, int, int]) -> Iterable[tuple[int, int, tuple[str, int, int]]]:
+    def is_accepting(self, state: Place) -> bool:
         kind, count, order = state
         if kind == "whole":
-            if count:
-                yield ord("."), ord("."), ("places", 0, final_order(count, order))
-            yield from whole_moves(count, order)
-        else:
-            yield from place_moves(count, order)
-
-    def is_accepting(state: tuple[str, int, int]) -> bool:
-        kind, count, order = state
-        if kind == "whole":
-            order, count = final_order(count, order), 0
-        if not order and any(digit != "0" for digit in places[count:]):
+            order, count = self._order_of_whole(count, order), 0
+        if not order and self.places[count:].strip("0"):
             order = -1
-        return order > 0 or (order == 0 and not limit.is_open)
+        return order > 0 or (order == 0 and not self.is_open)
 
-    return explore(("whole", 0, 0), moves_of, is_accepting)
+    def _order_of_whole(self, count: int, order: int) -> int:
+        """Longer is more, shorter is less."""
+        return _sign(count, len(self.whole)) or order
 
 
 def _digits(value: Fraction) -> tuple[str, str]:
@@ -186,7 +190,7 @@ def multiples_of(step: Fraction) -> Automaton | None:
 
     def is_accepting(state: tuple[int, int]) -> bool:
         count, remainder = state
-        return remainder * 10 ** (places - max(count, 0)) % divisor == 0
+        return bool(remainder * 10 ** (places - max(count, 0)) % divisor == 0)
 
     return explore((-1, 0), moves_of, is_accepting)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
-from .alternatives import ANYTHING, NOTHING, Form, Literal, Object, Place, Places, Text
+from .alternatives import ANYTHING, Form, Literal, Object, Place, Places, Text
 from .automaton import Automaton, complement, finite_words, intersection, of_length, of_words
 from .bounds import refuse
 
@@ -56,7 +56,7 @@ def keys_of(item: Object, form_of: FormOf) -> Keys | None:
     return Keys(tuple(listed), tuple(groups))
 
 
-def _is_open(item: Object) -> bool:
+def _is_open(item: Object, form_of: FormOf) -> bool:
     """Whether it may have names that its schemas do not speak of.
 
     A schema that lists properties and says nothing of others is taken to mean these only,
@@ -65,8 +65,8 @@ def _is_open(item: Object) -> bool:
     if any(part.others is not None for part in item.parts):
         return True
     patterns = any(part.patterns for part in item.parts)
-    named = [name for name in item.declared if item.value(name) != NOTHING]
-    return not named and not patterns or (item.least > len(named) and not patterns)
+    named = [name for name in item.declared if form_of(item.value(name))]
+    return (not named and not patterns) or (item.least > len(named) and not patterns)
 
 
 def _groups(item: Object, allowed: Automaton | None, form_of: FormOf) -> list[Group]:
@@ -78,7 +78,7 @@ def _groups(item: Object, allowed: Automaton | None, form_of: FormOf) -> list[Gr
             f"more than {_MOST_PATTERNS} patterns for the names of one object",
             "join some of the patterns",
         )
-    is_open = _is_open(item)
+    is_open = _is_open(item, form_of)
     found = []
     for matches in product((True, False), repeat=len(patterns)):
         matched = {pattern for pattern, does in zip(patterns, matches, strict=True) if does}

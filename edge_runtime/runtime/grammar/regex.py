@@ -99,7 +99,9 @@ def _automaton(node: Node) -> Automaton:
     nowhere: frozenset[str] = frozenset()
 
     # A state: the steps it may be at, and whether nothing has been read yet.
-    def moves_of(state: tuple[frozenset[int], bool]) -> Iterable[tuple[int, int, tuple[frozenset[int], bool]]]:
+    def moves_of(
+        state: tuple[frozenset[int], bool],
+    ) -> Iterable[tuple[int, int, tuple[frozenset[int], bool]]]:
         here = [move for step in state[0] for move in steps.moves[step]]
         for first, last, targets in _split(here):
             yield first, last, (steps.closure(targets, nowhere), False)

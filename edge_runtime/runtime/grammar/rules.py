@@ -93,16 +93,20 @@ class Rules:
 
     def prune(self, root: str) -> bool:
         """Drop what leads to no finished text; whether `root` still has one."""
+        finished = self._finished()
+        for name, rows in self.rows.items():
+            self.rows[name] = [
+                tuple(item for item in row if not isinstance(item, Times) or item.name in finished)
+                for row in rows
+                if finished.issuperset(_needed(row))
+            ]
+        return root in finished
+
+    def _finished(self) -> set[str]:
+        """Rules that have a finished text."""
         users: dict[str, list[tuple[str, int]]] = {}
         missing: dict[tuple[str, int], int] = {}
-        finished: set[str] = set()
         todo: list[str] = []
-
-        def finish(name: str) -> None:
-            if name not in finished:
-                finished.add(name)
-                todo.append(name)
-
         for name, rows in self.rows.items():
             for index, row in enumerate(rows):
                 needed = set(_needed(row))
@@ -110,19 +114,18 @@ class Rules:
                 for other in needed:
                     users.setdefault(other, []).append((name, index))
                 if not needed:
-                    finish(name)
+                    todo.append(name)
+        found: set[str] = set()
         while todo:
-            for user in users.get(todo.pop(), ()):
+            name = todo.pop()
+            if name in found:
+                continue
+            found.add(name)
+            for user in users.get(name, ()):
                 missing[user] -= 1
                 if not missing[user]:
-                    finish(user[0])
-        for name, rows in self.rows.items():
-            self.rows[name] = [
-                tuple(item for item in row if not (isinstance(item, Times) and item.name not in finished))
-                for index, row in enumerate(rows)
-                if not missing[name, index]
-            ]
-        return root in finished
+                    todo.append(user[0])
+        return found
 
     def reachable(self, root: str) -> list[str]:
         """Names, in the order in which they are first referred to."""

@@ -3,7 +3,8 @@ at the same place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,6 +12,7 @@ from .alternatives import (
     ANYTHING,
     EVERYTHING,
     OF_TYPE,
+    Alternative,
     Array,
     ArrayPart,
     Contains,
@@ -22,8 +24,8 @@ from .alternatives import (
     Places,
     Text,
 )
-from .automaton import Automaton, TooManyStates, intersection
-from .bounds import MOST_COUNT, MOST_STATES, SchemaRefused, refuse
+from .automaton import Automaton, TooManyStates
+from .bounds import MOST_COUNT, MOST_STATES, refuse
 from .document import escape
 from .formats import EXPRESSIONS, REFUSED
 from .keywords import KEYWORDS, likely_meant
@@ -65,23 +67,23 @@ def types_of(schema: Schema, pointer: str) -> tuple[str, ...] | None:
 def own_form(schema: Schema, pointer: str) -> Form:
     """Everything of the types it names that its own keywords allow."""
     types = types_of(schema, pointer)
-    made: dict[type, Callable[[Schema, str], Any]] = {
-        Number: read_number,
-        Text: read_text,
-        Array: read_array,
-        Object: read_object,
-    }
     plain = EVERYTHING if types is None else tuple(dict.fromkeys(x for name in types for x in OF_TYPE[name]))
-    found = []
-    for item in plain:
-        made_of = made.get(type(item))
-        read = made_of(schema, pointer) if made_of else item
-        if isinstance(item, Number) and item.is_integer:
-            if types and "number" in types:
-                continue
-            read = Number(True, read.low, read.high, read.steps, read.pointer)
-        found.append(read)
-    return tuple(found)
+    return tuple(
+        _read(item, schema, pointer)
+        for item in plain
+        if not (isinstance(item, Number) and item.is_integer and types and "number" in types)
+    )
+
+
+def _read(item: Alternative, schema: Schema, pointer: str) -> Alternative:
+    """What the keywords leave of a type."""
+    if isinstance(item, Number):
+        return replace(read_number(schema, pointer), is_integer=item.is_integer)
+    if isinstance(item, Text):
+        return read_text(schema, pointer)
+    if isinstance(item, Array):
+        return read_array(schema, pointer)
+    return read_object(schema, pointer) if isinstance(item, Object) else item
 
 
 def _count(schema: Schema, keyword: str, pointer: str) -> int | None:
@@ -105,7 +107,8 @@ def _number(schema: Schema, keyword: str, pointer: str) -> Fraction | None:
 
 
 def read_number(schema: Schema, pointer: str) -> Number:
-    lows, highs = [], []
+    lows: list[Limit] = []
+    highs: list[Limit] = []
     for keyword, limits, is_open in (
         ("minimum", lows, False),
         ("exclusiveMinimum", lows, True),
@@ -194,7 +197,7 @@ def read_array(schema: Schema, pointer: str) -> Array:
         _count(schema, "maxItems", pointer),
         _contains(schema, pointer),
         f"{pointer}/uniqueItems" if unique else "",
-        pointer,
+        pointer=pointer,
     )
 
 
@@ -238,15 +241,3 @@ def _named(schema: Schema, keyword: str, pointer: str) -> Iterator[tuple[str, Pl
         raise refuse(f"{pointer}/{keyword}", "it must be an object")
     for name, inner in given.items():
         yield name, _place(inner, f"{pointer}/{keyword}/{escape(name)}")
-
-
-def both_or_refuse(left: Automaton, right: Automaton, pointer: str) -> Automaton:
-    try:
-        return intersection(left, right)
-    except TooManyStates:
-        raise refuse(
-            pointer, f"together they need more than {MOST_STATES} states", "give simpler bounds"
-        ) from None
-
-
-__all__ = ["SchemaRefused", "both_or_refuse", "check_words", "own_form", "pattern_automaton"]

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .alternatives import EVERYTHING, NULL, Array, Form, Literal, Number, Object, Places, Text, kind_of
+from .alternatives import Array, Literal, Number, Object, Places, Text
 from .array_rules import ArrayWriter
 from .automaton import Automaton, TooManyStates, intersection, of_length, of_words
 from .automaton_rules import number_rows, string_rows
 from .basic_rules import CHAR, INTEGER, NUMBER, add_basic_rules
 from .bounds import MOST_STATES, refuse
+from .document import Document
 from .normalizer import Normalizer
 from .numbers import FRACTION_DIGITS, WHOLE_DIGITS, number_automaton
 from .object_rules import ObjectWriter
 from .rules import Ref, Row, Rules, Words
+from .spoken_types import narrowed
 
 _MOST_LISTED_WORDS = 40  # more texts than these share their beginnings
 
@@ -21,10 +23,10 @@ _MOST_LISTED_WORDS = 40  # more texts than these share their beginnings
 class ValueWriter:
     """Writes a rule for each set of schemas that apply together, once."""
 
-    def __init__(self, normalizer: Normalizer) -> None:
+    def __init__(self, document: Document) -> None:
         self.rules = Rules()
         add_basic_rules(self.rules)
-        self._normalizer = normalizer
+        self._document, self._normalizer = document, Normalizer(document)
         self._names: dict[Places, str] = {}
         self._todo: list[Places] = []
 
@@ -37,13 +39,14 @@ class ValueWriter:
         return name
 
     def rule(self, places: Places) -> str:
+        places = self._normalizer.canonical(places)
         if places not in self._names:
             self._names[places] = self.rules.new("value")
             self._todo.append(places)
         return self._names[places]
 
     def _rows(self, places: Places) -> Iterator[Row]:
-        form = narrowed(self._normalizer.form(places))
+        form = narrowed(self._normalizer.form(places), places, self._document)
         yield from self._literals([item for item in form if isinstance(item, Literal)])
         objects = [item for item in form if isinstance(item, Object)]
         arrays = [item for item in form if isinstance(item, Array)]
@@ -139,15 +142,3 @@ def _has_members(item: Number) -> bool:
     if item.low is None or item.high is None:
         return True
     return item.low.value < item.high.value and not item.is_integer
-
-
-def narrowed(form: Form) -> Form:
-    """Of a schema that allows every type and speaks of some only, these.
-
-    {"properties": ...} without "type" would allow 7 and "x" as well; nobody means that.
-    """
-    kinds = {kind_of(item) for item in form}
-    if not all(kind in kinds for kind in (Literal, Number, Text, Array, Object)) or NULL not in form:
-        return form
-    spoken_of = tuple(item for item in form if item not in EVERYTHING)
-    return spoken_of or form

@@ -99,9 +99,7 @@ def test_without_llama_cpp_numpy_makes_the_same_file(
 
 
 @pytest.mark.parametrize(
-    "others",
-    ["[lambda: Encoder(GgmlType.Q4_0)]", "[load_grammar_module, native]"],
-    ids=["encoder", "grammar"],
+    "others", ["[lambda: Encoder(GgmlType.Q4_0)]", "[native]"], ids=["encoder", "native"]
 )
 def test_threads_that_begin_at_once_load_llama_cpp_once(others: str) -> None:
     """Two that both found it missing would both take it away again: the second got a KeyError."""
@@ -110,7 +108,7 @@ import importlib.util, time
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from edge_runtime.gguf.types import GgmlType
-from edge_runtime.backends.llama.library import load_grammar_module, native
+from edge_runtime.backends.llama.library import native
 from edge_tools.convert.encode import Encoder
 find_spec, imports = importlib.util.find_spec, []
 def slowly(name):
@@ -121,7 +119,7 @@ importlib.util.find_spec = slowly
 makers = [lambda: Encoder(GgmlType.Q8_0), *{others}]
 barrier = Barrier(len(makers))
 list(ThreadPoolExecutor(len(makers)).map(lambda make: (barrier.wait(), make()), makers))
-assert imports == ["llama_cpp"] * (1 + (load_grammar_module in makers)), imports
+assert imports == ["llama_cpp"], imports
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
 
