@@ -165,6 +165,10 @@ INVALID = [
     (["--schema", "latin1.json"], "--schema: latin1.json is not UTF-8: byte 0xe9 at offset 2"),
     (["--schema", "deep.json"], "--schema: deep.json: "),
     (["--schema", "."], "--schema: .: Is a directory"),
+    (["--schema", "lookahead.json"], "--schema: /properties/a/pattern: '(?=a)b': look-ahead"),
+    (["--schema", "half.json"], '--schema: the schema: "\\ud83d" has half a surrogate pair'),
+    (["--grammar", "empty.gbnf"], "--grammar: it is empty, and would constrain nothing"),
+    (["--grammar", "nested.gbnf"], "--grammar: line 1, column 110: groups nested more than 100 deep"),
     (["--grammar", "missing.gbnf"], "--grammar: missing.gbnf: No such file"),
 ]
 
@@ -183,6 +187,10 @@ def test_wrong_values_are_said_in_one_line_before_any_model_is_opened(
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "latin1.json").write_bytes(b'{"\xe9": 1}')
     (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "lookahead.json").write_text('{"properties": {"a": {"pattern": "(?=a)b"}}}')
+    (tmp_path / "half.json").write_text(r'{"const": "\ud83d"}')
+    (tmp_path / "empty.gbnf").write_text("")
+    (tmp_path / "nested.gbnf").write_text("root ::= " + "(" * 60_000)
     assert main(["generate", *options, "Hi"]) == 2
     captured = capsys.readouterr()
     first, *others = captured.err.splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import struct
 from collections import deque
@@ -41,6 +42,8 @@ class LlamaSampler:
         self._make_table(1024)
         self._apply = _apply_function(self._c)
         self._grammar = _make_grammar(model, grammar) if grammar is not None else None
+        self._token_text = model.token_text
+        self._half_char = b""  # bytes of a character that is not complete; with a grammar only
         self._chain = _make_chain(sampling, seed)
 
     def sample(self, logits: Float32Array) -> int:
@@ -97,13 +100,25 @@ class LlamaSampler:
             ids = self._allowed_of_all(logits)
             token = int(ids[self._choose(logits[ids])])
         self._c.llama_sampler_accept(self._grammar, token)
+        said = self._half_char + self._token_text(token).shown
+        self._half_char = said[codecs.utf_8_decode(said, "replace", False)[1] :]
         return token
 
     def _allowed(self, logits: Float32Array, ids: Int64Array) -> Int64Array:
         self._fill(logits, ids)
         self._apply(self._grammar, self._array_reference)
         kept: Int64Array = ids[self._logits[: len(ids)] != -np.inf]
+        if self._half_char:
+            kept = kept[[self._goes_on(int(token)) for token in kept]]
         return kept
+
+    def _goes_on(self, token: int) -> bool:
+        """Whether a token of part of a character makes UTF-8 of it: llama.cpp allows overlong forms."""
+        try:
+            codecs.utf_8_decode(self._half_char + self._token_text(token).shown, "strict", False)
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def _allowed_of_all(self, logits: Float32Array) -> Int64Array:
         """Allowed ids, enough of them that more would change nothing."""

@@ -210,3 +210,32 @@ def finite_words(automaton: Automaton, most: int) -> list[str] | None:
                 following += [(text + chr(code), target) for code in range(first, last + 1)]
         todo = following
     return found if len(found) <= most else None
+
+
+def longest_text(automaton: Automaton) -> int | None:
+    """Code points of the longest text that it accepts; None where there is no longest one."""
+    waiting = [0] * len(automaton.moves)  # moves into each state from states not done yet
+    for row in automaton.moves:
+        for _, _, target in row:
+            waiting[target] += 1
+    length = [0] * len(waiting)
+    todo = [] if waiting[0] else [0]
+    done = 0
+    while todo:
+        state = todo.pop()
+        done += 1
+        for _, _, target in automaton.moves[state]:
+            length[target] = max(length[target], length[state] + 1)
+            waiting[target] -= 1
+            if not waiting[target]:
+                todo.append(target)
+    return max(length) if done == len(waiting) else None  # else there is a circle
+
+
+def shortest_text(automaton: Automaton) -> int:
+    """Code points of the shortest one, of an automaton that accepts something."""
+    reached, length = {0}, 0
+    while not any(automaton.accepting[state] for state in reached):
+        reached = {target for state in reached for _, _, target in automaton.moves[state]}
+        length += 1
+    return length

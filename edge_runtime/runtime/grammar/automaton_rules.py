@@ -11,6 +11,8 @@ from .rules import Item, OneOf, Ref, Row, Rules, Words
 
 _SHORT = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
+_ESCAPED = ((0x00, 0x1F), (0x22, 0x22), (0x5C, 0x5C))
+
 
 def string_rows(rules: Rules, automaton: Automaton, prefix: str) -> list[Row]:
     """The JSON strings, in quotes, of the texts that it accepts."""
@@ -81,7 +83,7 @@ class _Writer:
 
     def _characters(self, chars: CharSet) -> Iterator[Row]:
         """How a character of the set is written: as it is, or escaped where JSON demands it."""
-        if not self._is_string:
+        if not self._is_string or not both(chars, _ESCAPED):
             yield (OneOf(chars),)
             return
         plain = both(chars, PLAIN)

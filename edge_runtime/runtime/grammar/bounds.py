@@ -21,16 +21,22 @@ MOST_ELEMENTS = 2_000_000  # of a grammar after repetitions are written out; 8 b
 MOST_FIRST_STACKS = 2_000  # places one rule can begin at: llama.cpp compares each with each
 MOST_COUNT = 1 << 24  # minItems, maxLength ...: more than any context holds
 MOST_PARSES = 1_000  # readings of one text that have to be followed at the same time
+_MOST_SHOWN = 160
 
 
 class SchemaRefused(OptionInvalid):
     """A schema that cannot be kept; `facts["pointer"]` is the place."""
 
 
+def shown(text: str) -> str:
+    """As much of it as an error should repeat."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
 def refuse(pointer: str, reason: str, hint: str = "") -> SchemaRefused:
     """pointer: JSON pointer of the keyword or schema, as in "/properties/a/pattern"."""
     return SchemaRefused(
-        f"json_schema: {pointer or 'the schema'}: {reason}",
+        f"json_schema: {shown(pointer) or 'the schema'}: {reason}",
         hint=hint or "docs/structured-output.md lists what is kept",
         option="json_schema",
         pointer=pointer,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
-from .bounds import MOST_SCHEMA_CHARACTERS, MOST_SCHEMA_DEPTH, MOST_SCHEMA_VALUES, refuse
+from .bounds import MOST_SCHEMA_CHARACTERS, MOST_SCHEMA_DEPTH, MOST_SCHEMA_VALUES, refuse, shown
 from .keywords import LIST_OF_SCHEMAS, MAP_OF_SCHEMAS, ONE_SCHEMA
 
 _DRAFTS_WITHOUT_SIBLINGS = ("/draft-07/", "/draft-06/", "/draft-04/")
@@ -56,14 +56,14 @@ class Document:
         if resource not in self._resources or (fragment and not fragment.startswith("/")):
             raise refuse(
                 where,
-                f"{reference!r} is not in this document",
+                f"{shown(repr(reference))} is not in this document",
                 "references lead into the same document, as in #/$defs/Name: nothing is fetched",
             )
         target = self._resources[resource] + fragment
         try:
             self.at(target)
         except KeyError:
-            raise refuse(where, f"{reference!r} leads nowhere", "correct the reference") from None
+            raise refuse(where, f"{shown(repr(reference))} leads nowhere", "correct the reference") from None
         return target
 
     def _base_of(self, pointer: str) -> str:

@@ -22,8 +22,8 @@ _TIME = (
 _NUMBER = "[0-9]{1,6}"
 _DURATION_TIME = f"T(?:{_NUMBER}H(?:{_NUMBER}M(?:{_NUMBER}S)?)?|{_NUMBER}M(?:{_NUMBER}S)?|{_NUMBER}S)"
 _DURATION_DATE = f"(?:{_NUMBER}Y(?:{_NUMBER}M(?:{_NUMBER}D)?)?|{_NUMBER}M(?:{_NUMBER}D)?|{_NUMBER}D)"
-_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9]{0,30}|(?:[A-Za-z0-9]{1,15}-){1,2}[A-Za-z0-9]{1,15})"
-_HOST = rf"{_LABEL}(?:\.{_LABEL}){{0,4}}"
+_LABEL = "[A-Za-z0-9]{1,20}(?:-[A-Za-z0-9]{1,16})?"  # of 63 at most, with letters at the ends
+_HOST = rf"{_LABEL}(?:\.{_LABEL}){{0,3}}"
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = rf"{_BYTE}\.{_BYTE}\.{_BYTE}\.{_BYTE}"
 _GROUP = "[0-9A-Fa-f]{1,4}"
@@ -34,13 +34,14 @@ _IPV6 = "|".join(
         f":(?::{_GROUP}){{1,7}}|(?:{_GROUP}:){{1,7}}:|::",
     ]
 )
-_PATH = r"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*"
-_QUERY = r"(?:\?(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
-_FRAGMENT = r"(?:#(?:[A-Za-z0-9._~!$&'()*+,;=:@/?-]|%[0-9A-Fa-f]{2})*)?"
-_WEB = f"(?:https?|ftp)://{_HOST}(?::[1-9][0-9]{{0,3}})?{_PATH}{_QUERY}{_FRAGMENT}"
-_MAIL = r"(?:mailto:|urn:[a-z]{2,12}:)[A-Za-z0-9._@-]+"
-_URI = f"(?:{_WEB}|{_MAIL})"
-_EMAIL = rf"[A-Za-z0-9_+-]{{1,32}}(?:\.[A-Za-z0-9_+-]{{1,16}}){{0,1}}@{_LABEL}(?:\.{_LABEL}){{1,3}}"
+_REGISTERED_NAME = "(?:[A-Za-z0-9]{1,20}[.-]){0,4}[A-Za-z0-9]{1,20}"
+_LETTER = "[A-Za-z0-9._~!$&'()*+,;=:@/-]"
+_WEB = (
+    f"(?:https?|ftp)://{_REGISTERED_NAME}(?::[1-9][0-9]{{0,3}})?"
+    rf"(?:/{_LETTER}{{0,80}})?(?:\?{_LETTER}{{0,40}})?(?:#{_LETTER}{{0,20}})?"
+)
+_URI = f"(?:{_WEB}|(?:mailto:|urn:[a-z]{{2,12}}:)[A-Za-z0-9._@-]{{1,40}})"
+_EMAIL = rf"[A-Za-z0-9_+-]{{1,24}}(?:\.[A-Za-z0-9_+-]{{1,16}})?@(?:{_LABEL}\.){{1,2}}[A-Za-z]{{2,10}}"
 _POINTER = "(?:/(?:[^/~]|~[01])*)*"
 
 EXPRESSIONS = {

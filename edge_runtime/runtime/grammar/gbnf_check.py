@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .bounds import MOST_FIRST_STACKS, MOST_LEFT_CHAIN, MOST_LEFT_VISITS, grammar_refused
+from .bounds import MOST_FIRST_STACKS, MOST_LEFT_CHAIN, MOST_LEFT_VISITS, grammar_refused, shown
 from .gbnf_reader import Grammar, Sequence, Symbol, read_grammar
 
 
@@ -116,7 +116,7 @@ def _cost(grammar: Grammar, name: str, first: Sequence, costs: dict[str, _Cost],
 
 def _place(grammar: Grammar, name: str) -> str:
     rule = name.partition("_")[0]
-    return f"line {grammar.line_of.get(rule, 1)}: rule {rule!r}"
+    return f"line {grammar.line_of.get(rule, 1)}: rule {shown(repr(rule))}"
 
 
 def _left_recursion(grammar: Grammar, name: str) -> Exception:

@@ -18,6 +18,7 @@ from .bounds import (
     MOST_REPETITIONS,
     MOST_RULES,
     grammar_refused,
+    shown,
 )
 
 _NAME = re.compile(r"[A-Za-z0-9-]+")
@@ -93,7 +94,9 @@ class _Reader:
             raise grammar_refused("it is empty, and would constrain nothing", 'give a rule named "root"')
         for name, line in self._grammar.line_of.items():
             if name not in rules:
-                raise grammar_refused(f"line {line}: there is no rule {name!r}", f"add {name} ::= ...")
+                raise grammar_refused(
+                    f"line {line}: there is no rule {shown(repr(name))}", "add it, or correct the name"
+                )
         if "root" not in rules:
             raise grammar_refused('there is no rule named "root"', "name the rule to begin with root")
         return self._grammar
@@ -130,10 +133,10 @@ class _Reader:
         name, line = found[0], self._line()
         self._skip(lines=False)
         if not self._text.startswith("::=", self._position):
-            self._fail(f"expected ::= behind {name!r}", _ABOUT_NAMES)
+            self._fail(f"expected ::= behind {shown(repr(name))}", _ABOUT_NAMES)
         if name in self._grammar.rules:
             self._position = start
-            self._fail(f"the rule {name!r} is defined twice", "join both with |")
+            self._fail(f"the rule {shown(repr(name))} is defined twice", "join both with |")
         self._position += 3
         self._skip(lines=True)
         self._grammar.rules[name] = []

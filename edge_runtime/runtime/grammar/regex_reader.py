@@ -193,7 +193,7 @@ class _Reader:
 
     def _property(self, negated: bool) -> CharSet:
         end = self.text.find("}", self.position)
-        name = self.text[self.position + 1 : end] if self._take("{") and end > 0 else ""
+        name = self.text[self.position : end] if self._take("{") and end > 0 else ""
         self.position = end + 1
         short = _CATEGORIES.get(name.rpartition("=")[2], name.rpartition("=")[2])
         chars = category(short) if re.fullmatch("[A-Z][a-z]?", short) else None

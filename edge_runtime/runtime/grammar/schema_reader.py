@@ -25,7 +25,7 @@ from .alternatives import (
     Text,
 )
 from .automaton import Automaton, TooManyStates
-from .bounds import MOST_COUNT, MOST_STATES, refuse
+from .bounds import MOST_COUNT, MOST_STATES, refuse, shown
 from .document import escape
 from .formats import EXPRESSIONS, REFUSED
 from .keywords import KEYWORDS, likely_meant
@@ -60,7 +60,9 @@ def types_of(schema: Schema, pointer: str) -> tuple[str, ...] | None:
     names = given if isinstance(given, list) else [given]
     for name in names:
         if not isinstance(name, str) or name not in OF_TYPE:
-            raise refuse(f"{pointer}/type", f"{name!r} is no type", f"the types are {', '.join(OF_TYPE)}")
+            raise refuse(
+                f"{pointer}/type", f"{shown(repr(name))} is no type", f"the types are {', '.join(OF_TYPE)}"
+            )
     return tuple(names)
 
 
@@ -91,7 +93,7 @@ def _count(schema: Schema, keyword: str, pointer: str) -> int | None:
     if value is None and keyword not in schema:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0 or value != int(value):
-        raise refuse(f"{pointer}/{keyword}", f"{value!r} is no whole number from 0 on")
+        raise refuse(f"{pointer}/{keyword}", f"{shown(repr(value))} is no whole number from 0 on")
     if value > MOST_COUNT:
         raise refuse(f"{pointer}/{keyword}", f"{value} is more than {MOST_COUNT}", "give a smaller number")
     return int(value)
@@ -102,7 +104,7 @@ def _number(schema: Schema, keyword: str, pointer: str) -> Fraction | None:
     if value is None and keyword not in schema:
         return None
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise refuse(f"{pointer}/{keyword}", f"{value!r} is no number")
+        raise refuse(f"{pointer}/{keyword}", f"{shown(repr(value))} is no number")
     return Fraction(str(value)) if isinstance(value, float) else Fraction(value)
 
 
@@ -132,16 +134,18 @@ def read_number(schema: Schema, pointer: str) -> Number:
 
 def pattern_automaton(text: object, pointer: str) -> Automaton:
     if not isinstance(text, str):
-        raise refuse(pointer, f"{text!r} is no text")
+        raise refuse(pointer, f"{shown(repr(text))} is no text")
     try:
         return of_pattern(text)
     except RegexRefused as error:
         raise refuse(
-            pointer, f"{text!r}: {error}", "write the expression with classes, groups and quantifiers"
+            pointer,
+            f"{shown(repr(text))}: {error}",
+            "write the expression with classes, groups and quantifiers",
         ) from None
     except TooManyStates:
         raise refuse(
-            pointer, f"{text!r} needs more than {MOST_STATES} states", "give smaller repetitions"
+            pointer, f"{shown(repr(text))} needs more than {MOST_STATES} states", "give smaller repetitions"
         ) from None
 
 

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 
 from .alternatives import Array, Literal, Number, Object, Places, Text
 from .array_rules import ArrayWriter
-from .automaton import Automaton, TooManyStates, intersection, of_length, of_words
+from .automaton import (
+    Automaton,
+    TooManyStates,
+    intersection,
+    longest_text,
+    of_length,
+    of_words,
+    shortest_text,
+)
 from .automaton_rules import number_rows, string_rows
 from .basic_rules import CHAR, INTEGER, NUMBER, add_basic_rules
 from .bounds import MOST_STATES, refuse
@@ -119,7 +127,9 @@ class ValueWriter:
                 keywords.append(keyword)
                 found = part if found is None else self._both(found, part, keywords, item.pointer)
         assert found is not None
-        if item.least or item.most is not None:
+        longest = longest_text(found)
+        is_long = item.most is not None and (longest is None or longest > item.most)
+        if not found.is_empty and (is_long or shortest_text(found) < item.least):
             keywords.append("minLength and maxLength")
             if max(item.least, item.most or 0) > MOST_STATES:
                 raise self._too_many(keywords, item.pointer)
