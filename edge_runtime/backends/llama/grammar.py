@@ -1,57 +1,25 @@
-"""Trial of a grammar in a child process: llama.cpp reads it there first, and follows it for some tokens.
+"""The child process of backends/guard/grammar.py: llama.cpp reads a grammar and follows it for some tokens.
 
-Its parser and its matcher end the process that runs them when a grammar is too much for
-them, or never come back. Run as a program, see device/children/answer.py; the task is
-{"folder": ...}, with the grammar in grammar.gbnf.
+Run as a program, see device/children/answer.py; the task is {"folder": ...}, with a model in
+probe.gguf and the grammar in grammar.gbnf.
 """
 
 from __future__ import annotations
 
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
 
-from ...device.children import run_child
 from ...device.children.answer import answer_task
-from ...errors import ChildUnavailable, EngineUnavailable
 from .library import last_log_lines, native
 from .model import LlamaModel
 
-_TIME_LIMIT_S = 9.0  # of the child, with its start
 _WALK_LIMIT_S = 2.0  # of processor time for all walks
 _MOST_MEMORY_BYTES = 4 << 30
 _WALKS, _STEPS, _TURNS = 6, 48, 0.1
-_FILE = "grammar.gbnf"
-
-
-def try_grammar(text: str) -> str:
-    """Why llama.cpp cannot follow this GBNF; empty when it can, or where no child process may be started.
-
-    Raises EngineUnavailable when it could not be tried.
-    """
-    from ..guard.probe_model import write_probe_model  # the child does without
-
-    try:
-        with tempfile.TemporaryDirectory(prefix="edge-runtime-") as folder:
-            (Path(folder) / _FILE).write_bytes(text.encode())
-            write_probe_model(Path(folder) / "probe.gguf")
-            end = run_child(__name__, {"folder": folder}, limit_s=_TIME_LIMIT_S)
-    except ChildUnavailable:
-        return ""
-    except OSError as error:
-        raise EngineUnavailable(
-            f"the grammar could not be tried out: no temporary file: {error}",
-            hint="make room, or let TMPDIR name a folder that can be written",
-        ) from error
-    if end.answer is not None:
-        return str(end.answer["problem"])
-    if isinstance(end.error, EngineUnavailable):
-        raise end.error
-    return end.describe()
 
 
 def follow(c: Any, sampler: Any, vocabulary_size: int, is_end: Any) -> str:
@@ -85,7 +53,7 @@ def follow(c: Any, sampler: Any, vocabulary_size: int, is_end: Any) -> str:
 def _try(folder: Path) -> str:
     c = native()
     model = LlamaModel(folder / "probe.gguf", vocab_only=True, gpu_layers=0)
-    text = (folder / _FILE).read_bytes()
+    text = (folder / "grammar.gbnf").read_bytes()
     sampler = c.llama_sampler_init_grammar(model.vocabulary, text, b"root")
     if not sampler:
         return "it cannot read it: " + " | ".join(last_log_lines(1))

@@ -42,7 +42,7 @@ class LlamaSampler:
         self._make_table(1024)
         self._apply = _apply_function(self._c)
         self._grammar = _make_grammar(model, grammar) if grammar is not None else None
-        self._token_text = model.token_text
+        self._model = model
         self._half_char = b""  # bytes of a character that is not complete; with a grammar only
         self._chain = _make_chain(sampling, seed)
 
@@ -100,7 +100,7 @@ class LlamaSampler:
             ids = self._allowed_of_all(logits)
             token = int(ids[self._choose(logits[ids])])
         self._c.llama_sampler_accept(self._grammar, token)
-        said = self._half_char + self._token_text(token).shown
+        said = self._half_char + self._model.token_text(token).shown
         self._half_char = said[codecs.utf_8_decode(said, "replace", False)[1] :]
         return token
 
@@ -115,7 +115,7 @@ class LlamaSampler:
     def _goes_on(self, token: int) -> bool:
         """Whether a token of part of a character makes UTF-8 of it: llama.cpp allows overlong forms."""
         try:
-            codecs.utf_8_decode(self._half_char + self._token_text(token).shown, "strict", False)
+            codecs.utf_8_decode(self._half_char + self._model.token_text(token).shown, "strict", False)
         except UnicodeDecodeError:
             return False
         return True

@@ -11,7 +11,7 @@ from .rules import Ref, Rules, Times
 
 
 def check_readings(rules: Rules) -> None:
-    """Raises SchemaRefused."""
+    """Raises OptionInvalid."""
     if not rules.conflicts:
         return
     edges = {

@@ -24,18 +24,14 @@ MOST_PARSES = 1_000  # readings of one text that have to be followed at the same
 _MOST_SHOWN = 160
 
 
-class SchemaRefused(OptionInvalid):
-    """A schema that cannot be kept; `facts["pointer"]` is the place."""
-
-
 def shown(text: str) -> str:
     """As much of it as an error should repeat."""
     return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
-def refuse(pointer: str, reason: str, hint: str = "") -> SchemaRefused:
+def refuse(pointer: str, reason: str, hint: str = "") -> OptionInvalid:
     """pointer: JSON pointer of the keyword or schema, as in "/properties/a/pattern"."""
-    return SchemaRefused(
+    return OptionInvalid(
         f"json_schema: {shown(pointer) or 'the schema'}: {reason}",
         hint=hint or "docs/structured-output.md lists what is kept",
         option="json_schema",

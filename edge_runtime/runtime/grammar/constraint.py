@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from functools import lru_cache
 
-from ...backends.llama.grammar import try_grammar
+from ...backends.guard.grammar import try_grammar
 from ...values.records import GenerationOptions
 from .bounds import grammar_refused
 from .convert import grammar_of_schema

@@ -19,7 +19,7 @@ def escape(token: str) -> str:
 
 
 class Document:
-    """Raises SchemaRefused for a document that is no JSON, or larger or deeper than the bounds."""
+    """Raises OptionInvalid for a document that is no JSON, or larger or deeper than the bounds."""
 
     def __init__(self, root: object) -> None:
         _check_values(root)

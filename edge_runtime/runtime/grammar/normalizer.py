@@ -42,7 +42,7 @@ class Normalizer:
         self._narrowed: set[str] = set()  # schemas of which we allow less than they do
 
     def form(self, places: Places) -> Form:
-        """What all of the schemas there allow at once. Raises SchemaRefused."""
+        """What all of the schemas there allow at once. Raises OptionInvalid."""
         if places not in self._forms:
             found = EVERYTHING
             for place in sorted(places):

@@ -37,7 +37,7 @@ class Keys:
 
 
 def keys_of(item: Object, form_of: FormOf) -> Keys | None:
-    """None: a required property cannot be written. Raises SchemaRefused and TooManyStates."""
+    """None: a required property cannot be written. Raises OptionInvalid and TooManyStates."""
     allowed = _names(item, form_of) if item.names else None
     listed = []
     for name in item.declared:

@@ -140,7 +140,7 @@ class Rules:
         return order
 
     def text(self, root: str) -> str:
-        """GBNF with `root` as "root". Raises SchemaRefused where it is larger than the bound."""
+        """GBNF with `root` as "root". Raises OptionInvalid where it is larger than the bound."""
         names = {name: name for name in self.reachable(root)}
         names[root] = "root"
         lines = [

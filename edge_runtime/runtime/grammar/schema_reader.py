@@ -38,7 +38,7 @@ Schema = Mapping[str, Any]
 
 
 def check_words(schema: Schema, pointer: str) -> None:
-    """Raises SchemaRefused for a keyword that is not kept, and for what looks like one misspelled."""
+    """Raises OptionInvalid for a keyword that is not kept, and for what looks like one misspelled."""
     for word in schema:
         if word not in KEYWORDS:
             meant = likely_meant(word)

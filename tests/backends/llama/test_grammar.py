@@ -13,7 +13,7 @@ from support.gbnf import Gbnf
 from support.json_schema_suite import validator_for
 from support.schemas_in_use import SCHEMAS_IN_USE
 
-from edge_runtime.backends.llama.grammar import try_grammar
+from edge_runtime.backends.guard.grammar import try_grammar
 from edge_runtime.backends.llama.model import LlamaModel
 from edge_runtime.backends.llama.sampling import LlamaSampler
 from edge_runtime.runtime.grammar.convert import grammar_of_schema
