@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from .catalog.inventory import ModelEntry, models, remove
     from .catalog.pulling.pull import Pulled, pull
     from .errors import EdgeRuntimeError
-    from .memory import MemoryPlan
+    from .memory import Held, KvType, LoadOptions, MemoryPart, MemoryPlan, PartKind, PlePolicy, speech_parts
     from .runtime.async_runtime import AsyncRuntime
+    from .runtime.planning import plan
     from .runtime.runtime import Runtime
     from .runtime.stream import AsyncTextStream, TextStream
     from .speech.async_runtime import AsyncSpeechRuntime
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         TokenLogprob,
         Usage,
     )
+    from .values.version import __version__
 
 _HOME_OF = {
     "AsyncRuntime": "runtime.async_runtime",
@@ -50,18 +52,20 @@ _HOME_OF = {
     "EdgeRuntimeError": "errors",
     "FinishReason": "values.records",
     "GenerationOptions": "values.records",
+    "Held": "memory",
     "History": "assistant.history",
+    "KvType": "memory",
+    "LoadOptions": "memory",
+    "MemoryPart": "memory",
     "MemoryPlan": "memory",
     "MemoryUsage": "values.records",
+    "Message": "values.records",
     "Microphone": "speech.audio",
     "ModelEntry": "catalog.inventory",
+    "PartKind": "memory",
+    "PlePolicy": "memory",
     "ProgressUpdate": "values.progress",
     "Pulled": "catalog.pulling.pull",
-    "list_audio_devices": "speech.audio",
-    "models": "catalog.inventory",
-    "pull": "catalog.pulling.pull",
-    "remove": "catalog.inventory",
-    "Message": "values.records",
     "Reply": "values.records",
     "Runtime": "runtime.runtime",
     "SamplingOptions": "values.records",
@@ -73,6 +77,12 @@ _HOME_OF = {
     "TranscriptEvent": "speech.recognition.transcript",
     "Usage": "values.records",
     "__version__": "values.version",
+    "list_audio_devices": "speech.audio",
+    "models": "catalog.inventory",
+    "plan": "runtime.planning",
+    "pull": "catalog.pulling.pull",
+    "remove": "catalog.inventory",
+    "speech_parts": "memory",
 }
 
 __all__ = [
@@ -85,12 +95,18 @@ __all__ = [
     "EdgeRuntimeError",
     "FinishReason",
     "GenerationOptions",
+    "Held",
     "History",
+    "KvType",
+    "LoadOptions",
+    "MemoryPart",
     "MemoryPlan",
     "MemoryUsage",
     "Message",
     "Microphone",
     "ModelEntry",
+    "PartKind",
+    "PlePolicy",
     "ProgressUpdate",
     "Pulled",
     "Reply",
@@ -106,8 +122,10 @@ __all__ = [
     "__version__",
     "list_audio_devices",
     "models",
+    "plan",
     "pull",
     "remove",
+    "speech_parts",
 ]
 
 

@@ -96,6 +96,11 @@ def test_facts_that_callers_read_are_typed_attributes() -> None:
     assert errors.OptionInvalid("seed: no", option="seed").option == "seed"
     assert errors.BackendFailed("x", session_good=True).session_good
     assert not errors.BackendFailed("x").session_good
+    over = errors.MemoryBudgetExceeded("over", plan=(1,), budget_bytes=9, minimum_bytes=12, used_bytes=10)
+    over = pickle.loads(pickle.dumps(over))
+    assert (over.plan, over.budget_bytes, over.minimum_bytes, over.used_bytes) == ((1,), 9, 12, 10)
+    told = errors.MemoryBudgetExceeded("as a child process tells it")
+    assert (told.plan, told.budget_bytes) == (None, 0)
     disk = pickle.loads(pickle.dumps(errors.StorageFull("no room", needed_bytes=9, free_bytes=4)))
     assert (disk.needed_bytes, disk.free_bytes) == (9, 4)
     assert errors.StorageFull("no room", needed_bytes="nine").needed_bytes is None

@@ -321,7 +321,7 @@ def test_over_the_budget_new_requests_are_refused_until_there_is_room(smollm2_pa
         assert usage.anonymous_bytes > 1_000_000_000 and usage.peak_bytes >= usage.anonymous_bytes
         with pytest.raises(MemoryBudgetExceeded, match="its budget is 300 MB") as caught:
             runtime.generate("upon", raw=True, max_tokens=2)
-        assert caught.value.facts["plan"] is runtime.plan
+        assert caught.value.plan is runtime.plan
         del ballast
         runtime.memory_usage()
         assert runtime.generate("upon", raw=True, max_tokens=2).text

@@ -140,7 +140,7 @@ def tiny_llama_gguf(
     metadata = {
         "general.architecture": "llama",
         "general.name": "tiny llama",
-        **_hyperparameters("llama", {"attention.head_count_kv": 2, "rope.dimension_count": 8}),
+        **hyperparameters("llama", {"attention.head_count_kv": 2, "rope.dimension_count": 8}),
         **spm_vocabulary(("<unk>", "<s>", "</s>")),
         "tokenizer.ggml.bos_token_id": 1,
         "tokenizer.ggml.eos_token_id": 2,
@@ -169,7 +169,7 @@ def tiny_gemma3_gguf(
     metadata = {
         "general.architecture": "gemma3",
         "general.name": "tiny gemma",
-        **_hyperparameters("gemma3", extra),
+        **hyperparameters("gemma3", extra),
         **spm_vocabulary(("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")),
         "tokenizer.ggml.bos_token_id": 2,
         "tokenizer.ggml.eos_token_id": 1,
@@ -184,7 +184,7 @@ def tiny_gemma3_gguf(
     return gguf_bytes(_without_none(metadata), tensors)
 
 
-def _hyperparameters(architecture: str, extra: Mapping[str, object]) -> dict[str, object]:
+def hyperparameters(architecture: str, extra: Mapping[str, object]) -> dict[str, object]:
     values: dict[str, object] = {
         "block_count": 2,
         "context_length": 256,

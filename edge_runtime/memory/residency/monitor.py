@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ...device.process_memory import resident_kinds, trim_heap
 from .keeper import ResidencyKeeper
@@ -18,7 +18,7 @@ class MemoryMonitor:
     """One thread that looks four times a second: 10 us a look.
 
     Over the cap of the per-layer embeddings' cache it empties the cache. Close to the budget
-    it takes the steps of `make_room` in their order, until one was enough. While the process
+    it empties that cache and trims the heap, until one was enough. While the process
     is over the budget all the same, `exceeded` is true: new work has to be refused.
     """
 
@@ -27,7 +27,6 @@ class MemoryMonitor:
         budget_bytes: int | None,
         *,
         base_bytes: int = 0,
-        make_room: Sequence[Callable[[], None]] = (),
         look: Callable[[], tuple[int, int] | None] = resident_kinds,
         interval_s: float = _INTERVAL_S,
     ) -> None:
@@ -42,7 +41,7 @@ class MemoryMonitor:
         self._left_at_bytes = 0  # by the last attempt to make room
         self._keeper: ResidencyKeeper | None = None
         self._look, self._interval_s = look, interval_s
-        self._make_room = [*make_room, trim_heap]
+        self._make_room: list[Callable[[], object]] = [trim_heap]
         trim_heap()  # what others have freed must not count as theirs, and then be gone
         self._foreign_bytes = max(sum(look() or (0, 0)) - base_bytes, 0)
         self._least_file_bytes: int | None = None

@@ -15,6 +15,22 @@ print(*sys.modules)
 """
 
 
+def test_a_dry_run_loads_neither_numpy_nor_the_planner(tiny: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from edge_runtime.backends.context_settings import ContextSettings
+from edge_runtime.backends.llama import dry_run
+print(dry_run._run_here(Path(sys.argv[1]), ContextSettings(256)).compute_bytes > 0)
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(tiny)], capture_output=True, text=True, check=True)
+    answer, modules = done.stdout.splitlines()
+    loaded = set(modules.split())
+    assert answer == "True" and "numpy" not in loaded
+    assert not {name for name in loaded if name.startswith(("edge_runtime.memory", "edge_runtime.gguf"))}
+
+
 def test_a_trial_loads_neither_numpy_nor_the_planner_nor_the_engine(tiny: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _CODE, str(tiny)], capture_output=True, text=True, check=True

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import edge_runtime.memory.residency.monitor as monitor_module
 from edge_runtime.memory.residency import MemoryMonitor, ResidencyKeeper, ResidencyLayout
 from edge_runtime.memory.residency.mapping import FileRange
 
@@ -18,18 +19,23 @@ BUDGET_BYTES = 1000 * MB
 class Process:
     """What it holds, and what can be made of it."""
 
+    current: Process
+
     def __init__(self, anonymous_mb: int = 0, file_mb: int = 0, rows_mb: int = 0) -> None:
         self.anonymous_mb, self.file_mb, self.rows_mb = anonymous_mb, file_mb, rows_mb
+        self.freed_mb = 0  # of anonymous_mb, what trimming the heap gives back
         self.looked = 0
         self.steps: list[str] = []
+        Process.current = self
 
     def look(self) -> tuple[int, int]:
         self.looked += 1
         return self.anonymous_mb * MB, (self.file_mb + self.rows_mb) * MB
 
-    def frees(self, name: str, size_mb: int) -> None:
-        self.steps.append(name)
-        self.anonymous_mb -= size_mb
+    def trim_heap(self) -> None:
+        self.steps.append("heap")
+        self.anonymous_mb -= self.freed_mb
+        self.freed_mb = 0
 
 
 class Keeper(ResidencyKeeper):
@@ -53,13 +59,18 @@ class Keeper(ResidencyKeeper):
 
 
 def monitor(
-    process: Process, *steps: tuple[str, int], budget_bytes: int | None = BUDGET_BYTES, base_mb: int = 10**6
+    process: Process, *, budget_bytes: int | None = BUDGET_BYTES, base_mb: int = 10**6
 ) -> MemoryMonitor:
     """Without its thread: a test looks when it likes."""
-    make_room = [lambda name=name, size_mb=size_mb: process.frees(name, size_mb) for name, size_mb in steps]
-    return MemoryMonitor(
-        budget_bytes, base_bytes=base_mb * MB, make_room=make_room, look=process.look, interval_s=3600
-    )
+    watched = MemoryMonitor(budget_bytes, base_bytes=base_mb * MB, look=process.look, interval_s=3600)
+    process.steps.clear()
+    return watched
+
+
+@pytest.fixture(autouse=True)
+def heaps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """trim_heap() frees what the test's process says it does."""
+    monkeypatch.setattr(monitor_module, "trim_heap", lambda: Process.current.trim_heap())
 
 
 # --- what counts ---------------------------------------------------------------------------
@@ -110,36 +121,41 @@ def test_a_small_process_has_no_credit() -> None:
 
 def test_below_the_budget_nothing_is_done() -> None:
     process = Process(979)
-    watched = monitor(process, ("first", 100))
+    watched = monitor(process)
     watched.look()
     assert process.steps == []
     assert watched.trim_count == 0
 
 
-def test_steps_come_in_their_order_until_one_was_enough() -> None:
-    process = Process(1050)
-    watched = monitor(process, ("first", 20), ("second", 100), ("third", 100))
-    watched.look()
-    assert process.steps == ["first", "second"]
-    assert watched.used_bytes == 930 * MB
-    assert watched.trim_count == 1
-    assert not watched.exceeded
-
-
 def test_rows_go_first_as_they_come_back_by_themselves() -> None:
     process = Process(700, 200, rows_mb=90)
-    watched = monitor(process, ("second", 100))
+    watched = monitor(process)
     watched.start(Keeper(process, None))
-    assert process.steps == ["rows"]
+    assert process.steps == ["heap", "rows"]  # what loading has freed, and then the rows alone
     assert watched.used_bytes == 900 * MB
     watched.close()
 
 
+def test_the_heap_is_trimmed_where_the_rows_were_not_enough() -> None:
+    process = Process(900, rows_mb=20)
+    watched = monitor(process)
+    watched.start(Keeper(process, None))
+    process.steps.clear()
+    process.anonymous_mb, process.freed_mb = 1050, 100
+    watched.look()
+    watched.close()
+    assert process.steps == ["rows", "heap"]
+    assert watched.used_bytes == 950 * MB
+    assert watched.trim_count == 1
+    assert not watched.exceeded
+
+
 def test_exceeded_for_as_long_as_no_step_helps() -> None:
     process = Process(1200)
-    watched = monitor(process, ("first", 10), ("second", 10))
+    watched = monitor(process)
+    process.freed_mb = 10
     watched.look()
-    assert process.steps == ["first", "second"]
+    assert process.steps == ["heap"]
     assert watched.exceeded
     process.anonymous_mb = 900
     watched.look()
@@ -148,15 +164,15 @@ def test_exceeded_for_as_long_as_no_step_helps() -> None:
 
 def test_close_to_the_budget_is_not_over_it() -> None:
     process = Process(990)
-    watched = monitor(process, ("first", 0))
+    watched = monitor(process)
     watched.look()
-    assert process.steps == ["first"]
+    assert process.steps == ["heap"]
     assert not watched.exceeded
 
 
 def test_without_a_budget_nothing_is_ever_too_much() -> None:
     process = Process(10**6)
-    watched = monitor(process, ("first", 1), budget_bytes=None)
+    watched = monitor(process, budget_bytes=None)
     watched.look()
     assert process.steps == []
     assert not watched.exceeded
@@ -171,10 +187,10 @@ def test_rows_over_their_cap_are_trimmed_and_those_below_stay() -> None:
     watched.start(keeper)
     process.rows_mb = 32
     watched.look()
-    assert process.steps == []
+    assert process.steps == ["heap"]  # what loading has freed
     process.rows_mb = 33
     watched.look()
-    assert process.steps == ["rows"]
+    assert process.steps == ["heap", "rows"]
     assert (watched.trim_count, watched.file_bytes) == (1, 300 * MB)
     watched.close()
 
@@ -196,7 +212,7 @@ def test_pages_of_other_files_do_not_count_as_rows() -> None:
     watched.start(keeper)
     process.file_mb, process.rows_mb = 400, 20
     watched.look()
-    assert process.steps == []
+    assert process.steps == ["heap"]
     watched.close()
 
 
@@ -208,7 +224,7 @@ def test_no_cap_or_an_idle_keeper_trims_nothing(active: bool) -> None:
     watched.start(keeper)
     process.rows_mb += 100
     watched.look()
-    assert process.steps == []
+    assert process.steps == ["heap"]
     watched.close()
 
 
