@@ -46,14 +46,14 @@ def mix_to_mono(frames: NDArray[np.float32]) -> Samples:
 
 
 def as_float(values: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Samples of any width -> [-1, 1], same shape. Silence for what is not a number.
+    """Samples of any width -> float32, same shape. Silence for what is not a number.
 
-    Integers are taken to use their whole range, unsigned ones around its middle.
+    Integers are taken to use their whole range, unsigned ones around its middle: they end up in
+    [-1, 1]. Floats stay what they are.
     """
     if values.dtype.kind == "f":
-        finite = np.nan_to_num(values, nan=0.0, posinf=1.0, neginf=-1.0)
-        clipped: NDArray[np.float32] = np.clip(finite, -1, 1).astype(np.float32)
-        return clipped
+        finite: NDArray[np.float32] = np.nan_to_num(values.astype(np.float32), posinf=1.0, neginf=-1.0)
+        return finite
     half_range = 2.0 ** (8 * values.dtype.itemsize - 1)
     middle = half_range if values.dtype.kind == "u" else 0.0
     scaled: NDArray[np.float32] = ((values.astype(np.float64) - middle) / half_range).astype(np.float32)

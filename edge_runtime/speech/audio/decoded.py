@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .timeline import Loss
+
 
 class SoundPiece(NamedTuple):
-    frames: NDArray[np.float32]  # (samples, channels) in [-1, 1]
+    frames: NDArray[np.float32]  # (samples, channels); floats as they are in the file
     rate_hz: int
     lost_before: int = 0  # samples, at rate_hz
 
@@ -32,6 +34,10 @@ class DecodedSound(Protocol):
 
     @property
     def damaged_packets(self) -> int: ...
+
+    @property
+    def losses(self) -> Sequence[Loss]:
+        """What could not be decoded so far, in order."""
 
     def pieces(self) -> Iterator[SoundPiece]:
         """Raises BrokenOff."""

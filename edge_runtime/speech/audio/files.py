@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ...errors import AudioFormatUnsupported
 from .av_file import NoSound, open_av, reason
-from .block import AudioBlock, mix_to_mono
+from .block import AudioBlock
 from .decoded import BrokenOff, DecodedSound
+from .mono import MonoMixer
 from .resampler import Resampler
 from .speech_blocks import BLOCK_MS, SpeechBlocks
 from .wav import plain_wav
@@ -18,6 +19,7 @@ from .wav import plain_wav
 _MOST_CHANNELS = 64
 # Coders pad or trim the ends of their last blocks; half a second of speech is missed.
 _MAY_BE_MISSING_S = 0.5
+_MOST_PLACES = 5  # of damage that are named
 _HINT = (
     "wav, flac, mp3, ogg, opus, m4a, mp4, webm and aiff can be read;"
     " others after: ffmpeg -i IN -ar 16000 -ac 1 OUT.wav"
@@ -27,13 +29,20 @@ _HINT = (
 class AudioFile:
     """A file's sound; can be iterated again and again, and is never held as a whole.
 
-    Of several sound tracks, the first. What cannot be decoded in the middle is skipped: the next
-    block's dropped_samples says how much was lost.
+    What cannot be decoded in the middle is skipped: the next block's dropped_samples says how much
+    was lost, and an error after the last block where.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, block_ms: int = BLOCK_MS) -> None:
-        """Reads the header. Raises AudioFormatUnsupported when there is no sound that can be decoded."""
+    def __init__(
+        self, path: str | os.PathLike[str], *, track: int | str | None = None, block_ms: int = BLOCK_MS
+    ) -> None:
+        """Reads the header. `track`: of several sound tracks, the number from 1 on, or the language;
+        None: the one that players take.
+
+        Raises AudioFormatUnsupported when there is no sound that can be decoded.
+        """
         self.path = Path(path)
+        self._track = track
         self._block_ms = block_ms
         with self._opened() as sound:
             self.codec, self.rate_hz, self.channels = sound.codec, sound.rate_hz, sound.channels
@@ -43,13 +52,13 @@ class AudioFile:
         Resampler(self.rate_hz)  # a rate that cannot be resampled is refused now, not while reading
 
     def __iter__(self) -> Iterator[AudioBlock]:
-        """Raises AudioFormatUnsupported where the sound breaks off, after all that could be read."""
-        blocks = SpeechBlocks(self._block_ms)
+        """Raises AudioFormatUnsupported where sound is lost or missing, after all that could be read."""
+        blocks, mixer = SpeechBlocks(self._block_ms), MonoMixer()
         error: AudioFormatUnsupported | None = None
         with self._opened() as sound:
             try:
                 for piece in sound.pieces():
-                    samples = mix_to_mono(piece.frames)
+                    samples = mixer.mix(piece.frames, piece.rate_hz)
                     yield from blocks.push(samples, piece.rate_hz, lost_before=piece.lost_before)
             except BrokenOff as broken:
                 error = self._broken(sound.read_s, str(broken))
@@ -65,6 +74,8 @@ class AudioFile:
         if not sound.read_s:
             damaged = f": all {sound.damaged_packets} pieces are damaged" if sound.damaged_packets else ""
             return self._error(f"there is no sound in it ({self.codec}){damaged}")
+        if sum(loss.length_s for loss in sound.losses) > _MAY_BE_MISSING_S:
+            return self._damaged(sound)
         if (self._promised_s or 0.0) - sound.read_s > _MAY_BE_MISSING_S:
             return self._broken(sound.read_s, f"the header promises {self._promised_s:.1f} s of sound")
         return None
@@ -78,7 +89,7 @@ class AudioFile:
                     yield wav
                     return
                 file.seek(0)
-                with open_av(file) as sound:
+                with open_av(file, self._track) as sound:
                     yield sound
         except NoSound as found:
             raise self._error(str(found)) from found
@@ -94,6 +105,19 @@ class AudioFile:
             path=str(self.path),
             read_s=read_s,
             promised_s=self._promised_s,
+        )
+
+    def _damaged(self, sound: DecodedSound) -> AudioFormatUnsupported:
+        lost_s = sum(loss.length_s for loss in sound.losses)
+        places = [f"{loss.start_s:.1f} to {loss.start_s + loss.length_s:.1f} s" for loss in sound.losses]
+        more = f" and {len(places) - _MOST_PLACES} more places" if len(places) > _MOST_PLACES else ""
+        return AudioFormatUnsupported(
+            f"{self.path}: damaged: {lost_s:.1f} s of sound are lost,"
+            f" from {', '.join(places[:_MOST_PLACES])}{more}",
+            hint="everything else has been read; copy or download the file again to get the rest",
+            path=str(self.path),
+            read_s=sound.read_s,
+            lost_s=lost_s,
         )
 
     def _error(self, found: str) -> AudioFormatUnsupported:

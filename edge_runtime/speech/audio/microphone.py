@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from ...errors import AudioDeviceUnavailable
 from ...values.checks import require_range, whole_number
-from .block import AudioBlock, as_float, mix_to_mono
+from .block import AudioBlock, as_float
 from .capture_ring import CaptureRing
 from .devices import AudioDevice, describe_inputs, find_input, list_audio_devices
 from .libraries import load_sounddevice
+from .mono import MonoMixer
 from .resampler import Resampler
 from .speech_blocks import BLOCK_MS, SpeechBlocks
 
@@ -81,13 +82,13 @@ class Microphone:
 
     def __iter__(self) -> Iterator[AudioBlock]:
         """Raises AudioDeviceUnavailable when the device goes away, after all that it gave."""
-        blocks = SpeechBlocks(self._options.block_ms)
+        blocks, mixer = SpeechBlocks(self._options.block_ms), MonoMixer()
         while True:
             over = self._over  # before the ring is read
             if over or self._ring.waiting_frames >= self._wanted_frames:
                 captured = self._ring.read(self._wanted_frames)
                 if len(captured.frames):
-                    samples = as_float(mix_to_mono(captured.frames))
+                    samples = mixer.mix(as_float(captured.frames), self.rate_hz)
                     yield from blocks.push(samples, self.rate_hz, lost_before=captured.lost_before_frames)
                 elif over:
                     break

@@ -11,7 +11,8 @@ import numpy as np
 
 from ...errors import AudioFormatUnsupported
 from ...values.checks import whole_number
-from .block import SPEECH_RATE_HZ, AudioBlock, as_float, mix_to_mono
+from .block import SPEECH_RATE_HZ, AudioBlock, as_float
+from .mono import MonoMixer
 from .speech_blocks import BLOCK_MS, SpeechBlocks
 
 _READ_BYTES = 65_536
@@ -59,7 +60,7 @@ class PcmStream:
         self._sample_type = format.sample_type
         self._rate_hz = rate_hz
         self._channels = channels
-        self._blocks = SpeechBlocks(block_ms)
+        self._blocks, self._mixer = SpeechBlocks(block_ms), MonoMixer()
 
     def __iter__(self) -> Iterator[AudioBlock]:
         """Raises AudioFormatUnsupported when it begins like a sound file."""
@@ -79,7 +80,7 @@ class PcmStream:
 
     def _push(self, data: bytes) -> list[AudioBlock]:
         frames = np.frombuffer(data, self._sample_type).reshape(-1, self._channels)  # (frames, channels)
-        return self._blocks.push(mix_to_mono(as_float(frames)), self._rate_hz)
+        return self._blocks.push(self._mixer.mix(as_float(frames), self._rate_hz), self._rate_hz)
 
 
 def _read_some(stream: BinaryIO) -> bytes:

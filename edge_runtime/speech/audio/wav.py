@@ -43,6 +43,7 @@ class PlainWav:
     """A DecodedSound of integers or floats, one after the other."""
 
     damaged_packets = 0
+    losses = ()
 
     def __init__(self, file: BinaryIO, format: _Format, data: Chunk) -> None:
         self.codec, sample_type = _CODECS[format.tag, format.bits]
