@@ -49,7 +49,7 @@ def draw(picture: Picture) -> Any:
     memory = figure.add_axes((0.115, 0.19, width, 0.645))
     _draw_memory(memory, picture)
     if picture.flash:
-        flash = figure.add_axes((0.735, 0.19, 0.25, 0.645), sharey=memory, facecolor="none")
+        flash = figure.add_axes((0.735, 0.19, 0.235, 0.645), sharey=memory, facecolor="none")
         _draw_flash(flash, picture)
     _draw_legend(figure, picture)
     return figure

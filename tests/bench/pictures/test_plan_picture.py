@@ -151,3 +151,33 @@ def test_a_full_disk_leaves_no_half_picture(small_disk: Path) -> None:
     with pytest.raises(StorageFull, match="no room in"):
         draw_plan(plan_memory(MODEL), small_disk / "plan.png")
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
+
+
+@pytest.mark.parametrize("table_mb", [40, 372, 1390, 3000, 9999])
+def test_no_text_is_cut_off_at_the_edge(table_mb: int) -> None:
+    needs_matplotlib()
+    from edge_runtime.bench.pictures.plan_canvas import draw
+    from edge_runtime.bench.pictures.plan_picture import Picture
+
+    picture = Picture(
+        title="some.gguf in memory",
+        subtitle="4096 tokens of context",
+        planned=(
+            Segment("body, repacked", 1_260 * MB, Held.ANONYMOUS),
+            Segment("KV cache", 9 * MB, Held.FILE),
+        ),
+        measured=(),
+        flash=(Segment("per-layer embeddings", table_mb * MB, Held.FLASH),),
+        budget_bytes=2_000 * MB,
+        byte_units=ByteUnits.DECIMAL,
+        planned_label="planned\n1.27 GB",
+        measured_label="",
+    )
+    figure = draw(picture)
+    renderer = figure.canvas.get_renderer()
+    figure.canvas.draw()
+    for axes in figure.axes:
+        for label in axes.get_xticklabels():
+            if axes.get_xlim()[0] <= label.get_position()[0] <= axes.get_xlim()[1]:
+                extent = label.get_window_extent(renderer)
+                assert 0 <= extent.x0 and extent.x1 <= figure.bbox.width, label.get_text()
