@@ -180,4 +180,4 @@ def test_no_text_is_cut_off_at_the_edge(table_mb: int) -> None:
         for label in axes.get_xticklabels():
             if axes.get_xlim()[0] <= label.get_position()[0] <= axes.get_xlim()[1]:
                 extent = label.get_window_extent(renderer)
-                assert 0 <= extent.x0 and extent.x1 <= figure.bbox.width, label.get_text()
+                assert extent.x0 >= 0 and extent.x1 <= figure.bbox.width, label.get_text()
