@@ -308,7 +308,7 @@ def test_a_budget_shrinks_what_is_held_or_is_refused(smollm2_path: Path) -> None
         assert small.generate("Once upon a time", raw=True, max_tokens=8, temperature=0.0).text
     with pytest.raises(MemoryBudgetExceeded, match="budget") as caught:
         Runtime.open(smollm2_path, budget="100MB")
-    assert "MB fits" in caught.value.hint
+    assert "budget='" in caught.value.hint and "MB' fits" in caught.value.hint
     with pytest.raises(MemoryBudgetExceeded, match=r"the budget is 95\.0 MiB"):
         Runtime.open(smollm2_path, budget="95MiB")
 
