@@ -13,7 +13,7 @@ import numpy as np
 
 from ..device.process_memory import PeakSampler
 from ..gguf.header import GgufHeader
-from ..memory.weights import EMBEDDING_TENSOR, OUTPUT_TENSOR, PLE_TENSOR
+from ..gguf.tensor_names import EMBEDDING_TENSOR, OUTPUT_TENSOR, PLE_TENSOR
 from ..runtime.report import RuntimeFigures, reply_report
 from ..runtime.runtime import Runtime
 from ..values.records import Reply, Timings

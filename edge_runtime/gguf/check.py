@@ -15,48 +15,17 @@ import math
 import re
 from collections.abc import Callable
 
-import numpy as np
-
 from ..errors import ModelUnsupported
-from .check_attention import check_attention, hyper_invalid, integer, integers
+from .check_attention import check_attention
 from .check_vocabulary import check_vocabulary
 from .header import GgufHeader
+from .hyperparameters import RANGES, check_length, invalid, number, number_or_none, numbers
 from .sampling import read_sampling
+from .tensor_names import EMBEDDING_TENSOR, split_name
 from .types import GgmlType
 
-_MAX_LAYERS = 512  # llama.cpp's LLAMA_MAX_LAYERS
-_MAX_EXPERTS = 1024  # LLAMA_MAX_EXPERTS
 _TENSOR_ALIGNMENT_BYTES = 32  # ggml's TENSOR_ALIGNMENT, for mapped weights
-_MAX_WIDTH = 2**20  # far above any model; keeps products inside 32 bits
 
-_INTEGER_RANGES: dict[str, tuple[int, int]] = {
-    "context_length": (1, 2**31 - 1),
-    "embedding_length": (1, _MAX_WIDTH),
-    "block_count": (1, _MAX_LAYERS),
-    "nextn_predict_layers": (0, _MAX_LAYERS),
-    "vocab_size": (0, 2**24),
-    "expert_count": (0, _MAX_EXPERTS),
-    "expert_used_count": (0, _MAX_EXPERTS),
-    "expert_gating_func": (0, 4),
-    "pooling_type": (0, 4),
-    "attention.head_count": (0, 2**16),
-    "attention.head_count_kv": (0, 2**16),
-    "attention.key_length": (0, 2**16),
-    "attention.value_length": (0, 2**16),
-    "attention.key_length_swa": (0, 2**16),
-    "attention.value_length_swa": (0, 2**16),
-    "attention.sliding_window": (0, 2**25),
-    "attention.shared_kv_layers": (0, _MAX_LAYERS),
-    "rope.dimension_count": (0, 2**16),
-    "rope.dimension_count_swa": (0, 2**16),
-    "rope.dimension_sections": (0, 2**16),
-    "rope.scaling.original_context_length": (0, 2**31 - 1),
-    "ssm.conv_kernel": (0, _MAX_WIDTH),
-    "ssm.inner_size": (0, _MAX_WIDTH),
-    "ssm.state_size": (0, _MAX_WIDTH),
-    "ssm.time_step_rank": (0, _MAX_WIDTH),
-    "ssm.group_count": (0, _MAX_WIDTH),
-}
 _POSITIVE_FLOATS = (
     "attention.layer_norm_epsilon",
     "attention.layer_norm_rms_epsilon",
@@ -73,7 +42,6 @@ _PER_LAYER = (
 
 _DRAFT_MODELS = ("eagle3", "dflash")  # these predict part of another model's vocabulary
 
-_BLOCK = re.compile(r"blk\.(\d+)\.")
 _TABLE = re.compile(r"tid2eid|d2t")  # lists of token or expert numbers, the only tensors of integers
 _ONLY_STORED = frozenset(  # types that nothing calculates with
     {GgmlType.I8, GgmlType.I16, GgmlType.I32, GgmlType.I64, GgmlType.F64, GgmlType.Q8_1, GgmlType.Q8_K}
@@ -115,68 +83,63 @@ def _check_kind(header: GgufHeader) -> None:
 
 
 def _check_integers(header: GgufHeader) -> None:
-    for key, (low, high) in _INTEGER_RANGES.items():
-        value = header.hyperparameter(key)
-        if value is not None and not all(low <= number <= high for number in integers(header, key)):
-            raise hyper_invalid(header, key, f"from {low} to {high}", value)
-    blocks = header.block_count
+    for key in RANGES:
+        numbers(header, key)
     for key in _PER_LAYER:
-        value = header.hyperparameter(key)
-        if blocks is not None and isinstance(value, np.ndarray) and len(value) != blocks:
-            raise hyper_invalid(header, key, f"one value for each of {blocks} layers", len(value))
+        check_length(header, key)
 
 
 def _check_floats(header: GgufHeader) -> None:
     for key in _POSITIVE_FLOATS:
         value = header.hyperparameter(key)
         if isinstance(value, float) and not (math.isfinite(value) and value > 0):
-            raise hyper_invalid(header, key, "a finite number above 0", value)
+            raise invalid(header, key, "a finite number above 0", value)
     for name, value in header.metadata.items():
         if name.startswith(f"{header.architecture}.") and isinstance(value, float) and math.isnan(value):
             raise header.invalid(name, "a number", value)
     factor = header.hyperparameter("rope.scaling.factor")
     if isinstance(factor, float) and not (math.isfinite(factor) and factor >= 0):
-        raise hyper_invalid(header, "rope.scaling.factor", "a finite number, 0 or more", factor)
+        raise invalid(header, "rope.scaling.factor", "a finite number, 0 or more", factor)
 
 
 def _check_layers(header: GgufHeader) -> None:
     """The blk.N tensors and block_count tell the same story; blocks for multi-token
     prediction may have been left out of the file."""
-    found = {int(match[1]) for tensor in header.tensors if (match := _BLOCK.match(tensor.name))}
+    found = {split[0] for tensor in header.tensors if (split := split_name(tensor.name))}
     blocks = header.block_count
     if blocks is None or not found:
         return
-    extra = integer(header, "nextn_predict_layers") or 0
+    extra = number(header, "nextn_predict_layers")
     if extra > blocks:
-        raise hyper_invalid(header, "nextn_predict_layers", f"at most the {blocks} layers", extra)
+        raise invalid(header, "nextn_predict_layers", f"at most the {blocks} layers", extra)
     if not blocks - extra <= max(found) + 1 <= blocks:
-        raise hyper_invalid(header, "block_count", f"{max(found) + 1}, the layers in the file", blocks)
+        raise invalid(header, "block_count", f"{max(found) + 1}, the layers in the file", blocks)
 
 
 def _check_experts(header: GgufHeader) -> None:
-    experts = integer(header, "expert_count") or 0
+    experts = number(header, "expert_count")
     if experts <= 1 and (header.architecture or "").startswith("hunyuan"):  # means a dense model there
         return
-    used = max(integers(header, "expert_used_count"), default=0)
+    used = number(header, "expert_used_count")
     if (experts and not 0 < used <= experts) or (used and not experts):
-        raise hyper_invalid(header, "expert_used_count", f"from 1 to the {experts} experts", used)
-    groups = integer(header, "expert_group_count") or 0
+        raise invalid(header, "expert_used_count", f"from 1 to the {experts} experts", used)
+    groups = number(header, "expert_group_count")
     if groups and (groups >= experts or experts % groups):
-        raise hyper_invalid(header, "expert_group_count", f"a divisor of the {experts} experts", groups)
+        raise invalid(header, "expert_group_count", f"a divisor of the {experts} experts", groups)
     if groups > 1:
-        chosen = integer(header, "expert_group_used_count") or 0
+        chosen = number(header, "expert_group_used_count")
         if not 0 < chosen < groups:
-            raise hyper_invalid(header, "expert_group_used_count", f"from 1 to {groups - 1}", chosen)
+            raise invalid(header, "expert_group_used_count", f"from 1 to {groups - 1}", chosen)
 
 
 def _check_embedding(header: GgufHeader) -> None:
-    table = next((tensor for tensor in header.tensors if tensor.name == "token_embd.weight"), None)
+    table = next((tensor for tensor in header.tensors if tensor.name == EMBEDDING_TENSOR), None)
     if table is None or len(table.shape) != 2:
         return
     key = "features_length" if header.hyperparameter("features_length") is not None else "embedding_length"
-    width = integer(header, key)
+    width = number_or_none(header, key)
     if width is not None and width != table.shape[0]:
-        raise hyper_invalid(header, key, f"{table.shape[0]}, the width of {table.name}", width)
+        raise invalid(header, key, f"{table.shape[0]}, the width of {table.name}", width)
     tokens = header.vocabulary_size
     if tokens and tokens != table.shape[1] and header.architecture not in _DRAFT_MODELS:
         expected = f"{table.shape[1]} tokens, the rows of {table.name}"

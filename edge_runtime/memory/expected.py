@@ -10,13 +10,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from ..gguf.header import GgufHeader
+from ..gguf.tensor_names import EMBEDDING_TENSOR, PLE_TENSOR
 from .attention import allows_plain, plain_bytes, plain_scratch_bytes
 from .compute import mask_bytes, numbers_per_token, scratch_bytes
 from .kv_cache import full_cells, window_cells
 from .part import Held, MemoryPart, PartKind
 from .plan import MemoryPlan, PlePolicy
 from .shape import ModelShape, read_shape
-from .weights import EMBEDDING_TENSOR, PLE_TENSOR
 
 _PAGE_BYTES = 4096
 _FAULT_PAGES = 16  # what a page fault brings in where nothing was advised

@@ -17,8 +17,9 @@ import numpy as np
 
 from ..catalog.manifest import Manifest, ModelFile
 from ..gguf.header import GgufHeader, MetadataValue
+from ..gguf.layer_patterns import SHARED_LAYERS, WINDOW_PATTERN
+from ..gguf.tensor_names import EMBEDDING_TENSOR, PLE_TENSOR, layer_tensor
 from ..gguf.types import GgmlType, TensorInfo
-from .weights import EMBEDDING_TENSOR, PLE_TENSOR
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,10 @@ def _metadata(shape: KnownShape, manifest: Manifest) -> dict[str, MetadataValue]
     if shape.window:
         slides = [layer % shape.global_every != shape.global_every - 1 for layer in range(shape.layers)]
         values["attention.sliding_window"] = shape.window
-        values["attention.sliding_window_pattern"] = np.array(slides)
+        values[WINDOW_PATTERN] = np.array(slides)
     if shape.window_head:
         values["attention.key_length_swa"] = values["attention.value_length_swa"] = shape.window_head
-    values["attention.shared_kv_layers"] = shape.sharing_layers
+    values[SHARED_LAYERS] = shape.sharing_layers
     named = {f"{manifest.architecture}.{key}": value for key, value in values.items()}
     return {"general.architecture": manifest.architecture, **named}
 
@@ -109,7 +110,7 @@ def _tensors(shape: KnownShape, kind: GgmlType, size_bytes: int) -> tuple[Tensor
             "ffn_up": (shape.hidden, ffn),
             "ffn_down": (ffn, shape.hidden),
         }
-        sizes.update({f"blk.{layer}.{name}.weight": size for name, size in matrices.items()})
+        sizes.update({layer_tensor(layer, f"{name}.weight"): size for name, size in matrices.items()})
     total = sum(prod(size) for size in sizes.values())
     return tuple(
         TensorInfo(name, size, kind, 0, prod(size) * size_bytes // total, 0) for name, size in sizes.items()

@@ -5,20 +5,17 @@ Source: llama.cpp at 0c1e57098, src/models/*.cpp (load_arch_hparams) and src/lla
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from ..gguf.check_attention import sliding_layers
 from ..gguf.header import GgufHeader
-from .weights import EMBEDDING_TENSOR, PLE_TENSOR
+from ..gguf.hyperparameters import number, per_layer
+from ..gguf.layer_patterns import SLIDING_PERIODS, owning_layers, periodic, sliding_layers
+from ..gguf.tensor_names import EMBEDDING_TENSOR, PLE_TENSOR
 
 # Checked against llama.cpp's own dry runs. Others are planned from their tensor table.
 KNOWN_ARCHITECTURES = frozenset(
     {"gemma", "gemma2", "gemma3", "gemma3n", "gemma4", "llama", "qwen2", "qwen3", "phi3", "mistral3"}
 )
-_GEMMA3N_LAYERS_WITH_CACHE = 20  # a constant in gemma3n.cpp
 _GEMMA2_WINDOW_TOKENS = 4096  # gemma2.cpp's default
 _IGNORES_WINDOW = ("phi3", "llama", "qwen2", "qwen3")  # the key may be there; llama.cpp does not use it
 
@@ -49,11 +46,11 @@ def read_shape(header: GgufHeader) -> ModelShape:
     architecture = header.architecture or ""
     count = header.block_count or 0
     embedding = number(header, "embedding_length")
-    heads = per_layer(header, "attention.head_count", count, 1)
-    kv_heads = per_layer(header, "attention.head_count_kv", count, heads)
-    ffn = per_layer(header, "feed_forward_length", count, 4 * embedding)
+    heads = per_layer(header, "attention.head_count", 1)
+    kv_heads = per_layer(header, "attention.head_count_kv", heads)
+    ffn = per_layer(header, "feed_forward_length", 4 * embedding)
     window, slides = _window(header, count)
-    first_shared = _layers_with_cache(header, count)
+    first_shared = owning_layers(header)
     layers = []
     for index in range(count):
         key, value = _head_widths(header, embedding // max(heads[index], 1), slides[index])
@@ -80,23 +77,6 @@ def read_shape(header: GgufHeader) -> ModelShape:
     )
 
 
-def number(header: GgufHeader, key: str, default: int = 0) -> int:
-    """A hyperparameter as one number; of a list the largest."""
-    value = header.hyperparameter(key)
-    if isinstance(value, np.ndarray):
-        return int(value.max(initial=0))
-    return int(value) if isinstance(value, (int, float)) else default
-
-
-def per_layer(header: GgufHeader, key: str, layers: int, default: int | Sequence[int]) -> list[int]:
-    """A hyperparameter for each layer: one number stands for all, a short list is filled up."""
-    defaults = [default] * layers if isinstance(default, int) else list(default)
-    value = header.hyperparameter(key)
-    if isinstance(value, np.ndarray):
-        return [*(int(item) for item in value), *defaults[len(value) :]][:layers]
-    return [int(value)] * layers if isinstance(value, (int, float)) else defaults
-
-
 def _head_widths(header: GgufHeader, default: int, slides: bool) -> tuple[int, int]:
     key, value = (
         number(header, "attention.key_length", default),
@@ -115,17 +95,10 @@ def _window(header: GgufHeader, layers: int) -> tuple[int, list[bool]]:
     slides = sliding_layers(header)
     if header.architecture == "gemma2" and not window:
         window = _GEMMA2_WINDOW_TOKENS
-        slides = [layer % 2 == 0 for layer in range(layers)]
+        slides = periodic(layers, SLIDING_PERIODS["gemma2"])
     if header.architecture in _IGNORES_WINDOW or not any(slides):
         return 0, [False] * layers
     return window, [*slides, *([False] * layers)][:layers]
-
-
-def _layers_with_cache(header: GgufHeader, layers: int) -> int:
-    """The first so many own a key-value cache; those behind them read another's."""
-    if header.architecture == "gemma3n":
-        return min(layers, _GEMMA3N_LAYERS_WITH_CACHE)
-    return max(layers - number(header, "attention.shared_kv_layers"), 0)
 
 
 def _vocabulary_tokens(header: GgufHeader) -> int:

@@ -7,9 +7,9 @@ in memory.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
+from ..gguf.tensor_names import split_name
 from ..gguf.types import TensorInfo
 
 BLOCK_BYTES = 2 << 20
@@ -19,13 +19,6 @@ STREAMABLE_KINDS = (
     *("ffn_down", "ffn_up", "ffn_gate"),
     *("attn_output", "attn_q", "attn_qkv", "attn_k", "attn_v"),
 )
-_OF_LAYER = re.compile(r"blk\.(?P<layer>\d+)\.(?P<kind>.+)")
-
-
-def split_name(name: str) -> tuple[int, str] | None:
-    """'blk.3.ffn_up.weight' -> (3, 'ffn_up.weight'); None for what belongs to no layer."""
-    found = _OF_LAYER.fullmatch(name)
-    return (int(found["layer"]), found["kind"]) if found else None
 
 
 def streamable_kind(tensor: TensorInfo) -> str | None:

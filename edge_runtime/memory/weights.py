@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from enum import Enum
 
 from ..gguf.header import GgufHeader
+from ..gguf.tensor_names import EMBEDDING_TENSOR, OUTPUT_TENSOR, PLE_TENSOR
 from ..gguf.types import GgmlType, TensorInfo
 from .platform import Platform
 from .streaming import streamable_bytes
 
-PLE_TENSOR = "per_layer_token_embd.weight"
-EMBEDDING_TENSOR = "token_embd.weight"
-OUTPUT_TENSOR = "output.weight"
 # Rows are looked up in these, they are not multiplied with.
 _LOOKED_UP = ("token_embd.", "position_embd.", "token_types.", "per_layer_token_embd.")
 _NOT_MULTIPLIED = ("norm", "rope_freqs", "rope_factors", "conv1d", "ssm_a", "altup_correct_scale")

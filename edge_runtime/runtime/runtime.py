@@ -56,7 +56,7 @@ class Runtime:
             _read_template(header, backend),
             # Looked up for each text: it says when the model is closed, or another process's.
             lambda text, **special: self._backend.tokenize(text, **special),
-            bos_text=backend.special_text("bos"),
+            bos_text=backend.beginning_text(),
             context_tokens=backend.context_tokens,
         )
         self._requests = RequestMaker(self._prompts, defaults, backend.vocabulary_size)
@@ -359,4 +359,4 @@ def _read_template(header: GgufHeader, backend: LlamaBackend) -> ChatTemplate | 
     source = header.chat_template
     if not source or not source.strip():
         return None
-    return ChatTemplate(source, bos_text=backend.special_text("bos"), eos_text=backend.special_text("eos"))
+    return ChatTemplate(source, bos_text=backend.beginning_text(), eos_text=backend.end_text())

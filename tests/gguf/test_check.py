@@ -16,8 +16,8 @@ from support.mutations import mutated_files
 
 from edge_runtime.errors import EdgeRuntimeError, ModelUnsupported
 from edge_runtime.gguf.check import check_header
-from edge_runtime.gguf.check_attention import sliding_layers
 from edge_runtime.gguf.header import GgufHeader
+from edge_runtime.gguf.layer_patterns import sliding_layers
 from edge_runtime.gguf.types import GgmlType
 
 NAN, INFINITY = float("nan"), float("inf")

@@ -90,7 +90,10 @@ class ScriptedBackend:
             return TokenText(b"", _CONTROL[token - _START].encode(), is_end=token == _END)
         return TokenText(bytes([token]), bytes([token]), is_end=False)
 
-    def special_text(self, _which: str) -> str:
+    def beginning_text(self) -> str:
+        return ""
+
+    def end_text(self) -> str:
         return ""
 
     def is_control(self, token: int) -> bool:

@@ -52,3 +52,13 @@ def _first_items(values: np.ndarray[Any, Any] | GgufStringArray) -> list[Any]:
 
 def _item_type(values: np.ndarray[Any, Any] | GgufStringArray) -> str:
     return "strings" if isinstance(values, GgufStringArray) else str(values.dtype)
+
+
+def size_label(parameters: int) -> str:
+    """How many parameters, as model names have it: 1,234,567,890 -> "1.2B"; two digits at least."""
+    scale, letter = next(
+        ((s, x) for s, x in ((1e12, "T"), (1e9, "B"), (1e6, "M")) if parameters > s), (1e3, "K")
+    )
+    shown = parameters / scale
+    digits = len(str(round(shown)).lstrip("0"))
+    return f"{shown:.{max(2 - digits, 0)}f}{letter}"

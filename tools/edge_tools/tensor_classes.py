@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from enum import Enum
 
+from edge_runtime.gguf.tensor_names import split_name
 from edge_runtime.gguf.types import TensorInfo
 from edge_runtime.memory.weights import WeightClass, class_of
 
@@ -24,7 +24,7 @@ _SPECIAL = {
     WeightClass.OUTPUT: TensorClass.OUTPUT,
 }
 # Gemma 3n and 4. Source: llama.cpp src/llama-arch.cpp, LLM_TENSOR_NAMES.
-_BESIDE_THE_BODY = re.compile(r"blk\.\d+\.(inp_gate|proj|altup_|laurel_|per_layer_|layer_output_scale)")
+_BESIDE_THE_BODY = ("inp_gate", "proj", "altup_", "laurel_", "per_layer_", "layer_output_scale")
 
 
 def tensor_class(tensor: TensorInfo) -> TensorClass:
@@ -33,5 +33,6 @@ def tensor_class(tensor: TensorInfo) -> TensorClass:
     known = _SPECIAL.get(class_of(tensor))
     if known is not None:
         return known
-    is_body = tensor.name.startswith("blk.") and not _BESIDE_THE_BODY.match(tensor.name)
+    of_layer = split_name(tensor.name)
+    is_body = of_layer is not None and not of_layer[1].startswith(_BESIDE_THE_BODY)
     return TensorClass.BODY if is_body else TensorClass.OTHER

@@ -62,7 +62,8 @@ class LlamaBackend:
         self.tokenize = self._model.tokenize
         self.token_text = self._model.token_text
         self.is_control = self._model.is_control
-        self.special_text = self._model.special_text
+        self.beginning_text = self._model.beginning_text
+        self.end_text = self._model.end_text
         self.decode = self._context.decode
         self.logits = self._context.logits
         self.abort = self._context.abort

@@ -49,17 +49,16 @@ class LibraryInfo:
     supports_mlock: bool
 
 
-@lru_cache(maxsize=1)
 def native() -> Any:
     """The binding's low-level module, loaded once a process, whichever threads ask for it.
 
     Raises EngineUnavailable when it is not installed or its library does not load.
     """
-    with _LOADING:
+    with _LOADING:  # or two threads that begin at once would both load it
         return _load()
 
 
-@lru_cache(maxsize=1)  # native()'s own lets in two threads that begin at once
+@lru_cache(maxsize=1)
 def _load() -> Any:
     # Without this an abort in llama.cpp starts gdb on the process, for minutes.
     os.environ.setdefault("GGML_NO_BACKTRACE", "1")

@@ -148,9 +148,15 @@ class LlamaModel:
     def is_control(self, token: int) -> bool:
         return bool(self._c.llama_vocab_is_control(self._open_vocabulary(), token))
 
-    def special_text(self, which: str) -> str:
-        """Text of the 'bos' or 'eos' token; empty when the model has none."""
-        token = getattr(self._c, f"llama_vocab_{which}")(self._open_vocabulary())
+    def beginning_text(self) -> str:
+        """Text of the token that begins a text; empty when the model has none."""
+        return self._text_of(int(self._c.llama_vocab_bos(self._open_vocabulary())))
+
+    def end_text(self) -> str:
+        """Text of the token that ends a text; empty when the model has none."""
+        return self._text_of(int(self._c.llama_vocab_eos(self._open_vocabulary())))
+
+    def _text_of(self, token: int) -> str:
         return "" if token < 0 else self.token_text(token).spelled.decode(errors="replace")
 
     def _open_vocabulary(self) -> object:

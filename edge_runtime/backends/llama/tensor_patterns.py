@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TypeVar
 
-_IN_LAYER = re.compile(r"blk\.(\d{1,9})\.(.+)", re.DOTALL)
+from ...gguf.tensor_names import split_name
+
 _SPECIAL = re.compile(r"([\^$\\.*+?()\[\]{}|])")  # re.escape() escapes more, which ECMAScript refuses
 
 Kind = TypeVar("Kind")
@@ -22,8 +23,8 @@ def tensor_patterns(kinds: Mapping[str, Kind]) -> tuple[tuple[str, Kind], ...]:
     layers: dict[tuple[str, Kind], list[str]] = defaultdict(list)
     patterns = []
     for name, kind in kinds.items():
-        if found := _IN_LAYER.fullmatch(name):
-            layers[found[2], kind].append(found[1])
+        if found := split_name(name):
+            layers[found[1], kind].append(str(found[0]))
         else:
             patterns.append((f"^{_escaped(name)}$", kind))
     for (rest, kind), numbers in layers.items():

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...gguf.header import GgufHeader
+from ...gguf.tensor_names import EMBEDDING_TENSOR, OUTPUT_TENSOR, PLE_TENSOR, split_name
 from ...gguf.types import TensorInfo
 from .. import PlePolicy
-from ..streaming import BLOCK_BYTES, STREAMABLE_KINDS, block_bytes, block_range, split_name, streamable_kind
-from ..weights import EMBEDDING_TENSOR, OUTPUT_TENSOR, PLE_TENSOR
+from ..streaming import BLOCK_BYTES, STREAMABLE_KINDS, block_bytes, block_range, streamable_kind
 from .mapping import FileRange
 
 

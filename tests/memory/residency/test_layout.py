@@ -15,13 +15,14 @@ from edge_tools.synth.blocks import type_for_rows
 from support.memory_models import header as made_up_header
 
 from edge_runtime.gguf.header import GgufHeader
+from edge_runtime.gguf.tensor_names import EMBEDDING_TENSOR, PLE_TENSOR
 from edge_runtime.gguf.types import GgmlType, TensorInfo
 from edge_runtime.memory import Platform, PlePolicy
 from edge_runtime.memory.residency import ResidencyLayout, plan_layout
 from edge_runtime.memory.residency.layout import choose_streamed, merge_ranges
 from edge_runtime.memory.residency.mapping import FileRange
 from edge_runtime.memory.streaming import BLOCK_BYTES
-from edge_runtime.memory.weights import EMBEDDING_TENSOR, PLE_TENSOR, can_be_repacked
+from edge_runtime.memory.weights import can_be_repacked
 
 X86 = Platform(cpu_features=frozenset({"avx2", "fma"}))
 FIRST_BYTE = 6_000_032  # of the data, behind metadata and tensor table

@@ -9,6 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from edge_runtime.gguf.tensor_names import EMBEDDING_TENSOR, OUTPUT_TENSOR
+
 from .adapter_config import MERGE
 from .families.family import Family
 from .source.config import Config
@@ -17,7 +19,7 @@ from .source.source_error import bad_tensor
 from .source.target import Target
 from .weights import plain_name
 
-EMBEDDING, OUTPUT = "token_embd.weight", "output.weight"
+EMBEDDING, OUTPUT = EMBEDDING_TENSOR, OUTPUT_TENSOR
 _NAME = re.compile(r"(.+)\.lora_(?:([AB])\.weight|embedding_([AB]))")
 _PREFIX = "base_model.model."
 _BASE_COPY = ".base_layer.weight"  # of an embedding that has an adapter, which PEFT saves beside it

@@ -13,7 +13,7 @@ from typing import Any
 from edge_runtime.errors import ConversionError
 from edge_runtime.gguf.writing import HeaderValue
 
-from ..size_label import size_label
+from ..metadata_text import size_label
 from .model_card import CardValue, read_card
 from .source.config import LARGEST_FRACTION
 from .source.json_file import read_object_if_there

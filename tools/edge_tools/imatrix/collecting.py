@@ -9,6 +9,7 @@ import numpy as np
 
 from edge_runtime.backends.llama.activations import MatrixInput
 from edge_runtime.errors import BackendFailed
+from edge_runtime.gguf.tensor_names import split_name
 from edge_runtime.gguf.types import TensorInfo
 
 from .matrix import ColumnUse
@@ -19,7 +20,7 @@ def counted_weights(tensors: Iterable[TensorInfo]) -> dict[str, TensorInfo]:
     return {
         tensor.name: tensor
         for tensor in tensors
-        if tensor.name.startswith("blk.") and tensor.name.endswith(".weight") and len(tensor.shape) >= 2
+        if split_name(tensor.name) and tensor.name.endswith(".weight") and len(tensor.shape) >= 2
     }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-
-from edge_runtime.gguf.header import GgufHeader, MetadataValue
+from edge_runtime.errors import ModelFileInvalid
+from edge_runtime.gguf.header import GgufHeader
+from edge_runtime.gguf.hyperparameters import numbers
 
 from ..tensor_data import element_count
 
@@ -40,7 +40,7 @@ def architecture_facts(header: GgufHeader) -> dict[str, Fact]:
     facts: dict[str, Fact] = {"architecture": header.architecture or "unknown"}
     facts["parameters"] = sum(map(element_count, header.tensors))
     for name, key in _HYPERPARAMETERS.items():
-        fact = _number(header.hyperparameter(key))
+        fact = _number(header, key)
         if fact is not None:
             facts[name] = fact
     if header.vocabulary_size:
@@ -52,9 +52,13 @@ def architecture_facts(header: GgufHeader) -> dict[str, Fact]:
     return facts
 
 
-def _number(value: MetadataValue | None) -> Fact | None:
-    if isinstance(value, np.ndarray) and value.size:
-        least, most = value.min().item(), value.max().item()
-        return _number(least) if least == most else f"{least}-{most}"
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if is_number else None  # type: ignore[return-value]
+def _number(header: GgufHeader, key: str) -> Fact | None:
+    """None for one that is absent, or damaged: check_header() says in which way."""
+    try:
+        found = numbers(header, key)
+    except ModelFileInvalid:
+        return None
+    if not found:
+        return None
+    least, most = min(found), max(found)
+    return least if least == most else f"{least}-{most}"

@@ -6,7 +6,6 @@ and columns where a block begins.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ import numpy as np
 
 from edge_runtime.errors import OptionInvalid
 from edge_runtime.gguf.header import GgufHeader
+from edge_runtime.gguf.tensor_names import PLE_PROJECTION_TENSOR, PLE_TENSOR, layer_tensor, split_name
 from edge_runtime.gguf.types import TensorInfo
 from edge_runtime.gguf.writing import NewTensor
 
@@ -24,7 +24,6 @@ from .plan import SlicePlan
 
 Spans = tuple[tuple[int, int], ...]  # from, to; in order
 
-_BLOCK = re.compile(r"blk\.(\d+)\.(.*)")
 _CHUNK_BYTES = 1 << 20  # stays in the processor's cache: columns take twice as long with 4 MiB
 
 
@@ -58,13 +57,13 @@ def cut_tensors(source: MatFormer, plan: SlicePlan) -> list[NewTensor]:
 
 
 def _cut(tensor: TensorInfo, plan: SlicePlan, numbers: dict[int, int]) -> Cut | None:
-    found = _BLOCK.fullmatch(tensor.name)
+    found = split_name(tensor.name)
     if found is None:
         return _cut_table(tensor, plan)
-    layer, name = int(found[1]), found[2]
+    layer, name = found
     if layer not in numbers:
         return None
-    new_name = f"blk.{numbers[layer]}.{name}"
+    new_name = layer_tensor(numbers[layer], name)
     first: Spans = ((0, plan.feed_forward),)
     if name in ("ffn_gate.weight", "ffn_up.weight"):
         return Cut(tensor, new_name, rows=first)
@@ -75,9 +74,9 @@ def _cut(tensor: TensorInfo, plan: SlicePlan, numbers: dict[int, int]) -> Cut | 
 
 def _cut_table(tensor: TensorInfo, plan: SlicePlan) -> Cut:
     """One that all layers share."""
-    if tensor.name == "per_layer_token_embd.weight":
+    if tensor.name == PLE_TENSOR:
         return Cut(tensor, tensor.name, columns=_layer_spans(plan.kept))
-    if tensor.name == "per_layer_model_proj.weight":
+    if tensor.name == PLE_PROJECTION_TENSOR:
         return Cut(tensor, tensor.name, rows=_layer_spans(plan.kept))
     return Cut(tensor, tensor.name)
 

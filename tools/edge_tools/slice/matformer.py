@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from edge_runtime.errors import ModelUnsupported
-from edge_runtime.gguf.check_attention import hyper_invalid, integer, integers, sliding_layers
 from edge_runtime.gguf.header import GgufHeader
+from edge_runtime.gguf.hyperparameters import MOST_WIDTH, invalid, number, number_or_none, per_layer
+from edge_runtime.gguf.layer_patterns import GEMMA3N_OWNING_LAYERS, SHARED_LAYERS, sliding_layers
+from edge_runtime.gguf.tensor_names import EMBEDDING_TENSOR, PLE_PROJECTION_TENSOR, PLE_TENSOR, layer_tensor
 from edge_runtime.gguf.types import TensorInfo
 
 PLE_WIDTH = 256  # numbers that a token has for each layer
-OWNING_LAYERS = 20
 _SPARSE_LAYERS = 10
 _LAUREL_RANK = 64
 _FIXED = {"altup.num_inputs": 4, "embedding_length_per_layer_input": PLE_WIDTH}
-_LARGEST_WIDTH = 1 << 20  # far above any model; a row is read into memory as a whole
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class MatFormer:
 
     def shared_layers(self, layers: int) -> int:
         """Of so many layers those that read another's keys and values."""
-        return max(0, layers - OWNING_LAYERS)
+        return max(0, layers - GEMMA3N_OWNING_LAYERS)
 
 
 def read_matformer(header: GgufHeader) -> MatFormer:
@@ -65,23 +65,22 @@ def read_matformer(header: GgufHeader) -> MatFormer:
 
 def _read(header: GgufHeader) -> MatFormer:
     layers, width = _count(header, "block_count"), _count(header, "embedding_length")
-    widths = integers(header, "feed_forward_length")
-    widths = widths * layers if len(widths) == 1 else widths
-    if len(widths) != layers or not all(0 < number <= _LARGEST_WIDTH for number in widths):
-        expected = f"{layers} numbers from 1 to {_LARGEST_WIDTH}"
-        raise hyper_invalid(header, "feed_forward_length", expected, widths)
+    widths = per_layer(header, "feed_forward_length", 0)
+    if not all(0 < width <= MOST_WIDTH for width in widths):  # a row is read into memory as a whole
+        expected = f"{layers} numbers from 1 to {MOST_WIDTH}"
+        raise invalid(header, "feed_forward_length", expected, widths)
     slides = sliding_layers(header)
     if len(slides) != layers:
-        found = header.hyperparameter("attention.sliding_window")
-        raise hyper_invalid(header, "attention.sliding_window", "a number of tokens above 0", found)
+        found = number(header, "attention.sliding_window")
+        raise invalid(header, "attention.sliding_window", "a number of tokens above 0", found)
     tensors = {tensor.name: tensor for tensor in header.tensors}
     return MatFormer(header, tensors, layers, width, tuple(widths), tuple(slides))
 
 
 def _count(header: GgufHeader, key: str) -> int:
-    value = integer(header, key)
-    if not value or value < 0:
-        raise hyper_invalid(header, key, "a whole number above 0", value)
+    value = number(header, key)
+    if not value:
+        raise invalid(header, key, "a whole number above 0", number_or_none(header, key))
     return value
 
 
@@ -90,10 +89,10 @@ def _check_constants(source: MatFormer) -> None:
         found = source.header.hyperparameter(key)
         if found is not None and found != constant:
             raise _does_not_fit(source, f"{key} is {found}", str(constant))
-    shared = source.header.hyperparameter("attention.shared_kv_layers")
+    shared = number_or_none(source.header, SHARED_LAYERS)
     if shared is not None and shared != source.shared_layers(source.layers):
         problem = f"{shared} of {source.layers} layers share keys and values"
-        raise _does_not_fit(source, problem, f"all but the first {OWNING_LAYERS}")
+        raise _does_not_fit(source, problem, f"all but the first {GEMMA3N_OWNING_LAYERS}")
     sparsity: Any = source.header.hyperparameter("activation_sparsity_scale")
     if isinstance(sparsity, np.ndarray) and sparsity.dtype.kind == "f" and len(sparsity) == source.layers:
         sparse = [layer for layer in range(source.layers) if sparsity[layer] > 0]
@@ -112,14 +111,14 @@ def _check_tensors(source: MatFormer) -> None:
 def _expected_shapes(source: MatFormer) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Of what will be cut, and of LAuReL for its rank."""
     ple_width, width = PLE_WIDTH * source.layers, source.width
-    embedding = source.tensors.get("token_embd.weight")
-    yield "per_layer_token_embd.weight", (ple_width, *(embedding.shape[1:] if embedding else ()))
-    yield "per_layer_model_proj.weight", (width, ple_width)
+    embedding = source.tensors.get(EMBEDDING_TENSOR)
+    yield PLE_TENSOR, (ple_width, *(embedding.shape[1:] if embedding else ()))
+    yield PLE_PROJECTION_TENSOR, (width, ple_width)
     for layer, columns in enumerate(source.feed_forward):
-        yield f"blk.{layer}.ffn_gate.weight", (width, columns)
-        yield f"blk.{layer}.ffn_up.weight", (width, columns)
-        yield f"blk.{layer}.ffn_down.weight", (columns, width)
-        yield f"blk.{layer}.laurel_l.weight", (width, _LAUREL_RANK)
+        yield layer_tensor(layer, "ffn_gate.weight"), (width, columns)
+        yield layer_tensor(layer, "ffn_up.weight"), (width, columns)
+        yield layer_tensor(layer, "ffn_down.weight"), (columns, width)
+        yield layer_tensor(layer, "laurel_l.weight"), (width, _LAUREL_RANK)
 
 
 def _does_not_fit(source: MatFormer, problem: str, constant: str) -> ModelUnsupported:

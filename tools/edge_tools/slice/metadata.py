@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from edge_runtime.gguf.header import GgufHeader
+from edge_runtime.gguf.layer_patterns import SHARED_LAYERS, WINDOW_PATTERN
 from edge_runtime.gguf.writing import ALIGNMENT_BYTES, HeaderValue, as_in, raw_metadata
 
-from ..size_label import size_label
+from ..metadata_text import size_label
 from .matformer import MatFormer
 from .plan import SlicePlan
-
-_PATTERN = "attention.sliding_window_pattern"
 
 
 def slice_metadata(source: MatFormer, plan: SlicePlan, parameters: int) -> dict[str, HeaderValue]:
@@ -39,7 +38,7 @@ def _numbers(source: MatFormer, plan: SlicePlan, parameters: int) -> Iterator[tu
     layers = len(plan.kept)
     yield "gemma3n.block_count", layers
     yield "gemma3n.feed_forward_length", plan.feed_forward
-    yield "gemma3n.attention.shared_kv_layers", source.shared_layers(layers)
+    yield f"gemma3n.{SHARED_LAYERS}", source.shared_layers(layers)
     yield "general.parameter_count", parameters
     yield "general.alignment", ALIGNMENT_BYTES
 
@@ -52,13 +51,13 @@ def _per_layer(source: MatFormer, plan: SlicePlan) -> dict[str, HeaderValue]:
             continue
         if key == "gemma3n.feed_forward_length":
             lists[key] = np.full(len(plan.kept), plan.feed_forward, value.dtype)
-        elif key == f"gemma3n.{_PATTERN}":  # it may be longer or shorter than the layers are many
+        elif key == f"gemma3n.{WINDOW_PATTERN}":  # it may be longer or shorter than the layers are many
             lists[key] = np.array(plan.slides, value.dtype)
         elif len(value) == source.layers:
             lists[key] = value[list(plan.kept)]
     # Without a list llama.cpp repeats the first layers' pattern.
-    if f"gemma3n.{_PATTERN}" not in lists and plan.slides != source.slides[: len(plan.slides)]:
-        lists[f"gemma3n.{_PATTERN}"] = np.array(plan.slides)
+    if f"gemma3n.{WINDOW_PATTERN}" not in lists and plan.slides != source.slides[: len(plan.slides)]:
+        lists[f"gemma3n.{WINDOW_PATTERN}"] = np.array(plan.slides)
     return lists
 
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge_runtime.errors import OptionInvalid
+from edge_runtime.gguf.layer_patterns import GEMMA3N_OWNING_LAYERS as OWNING_LAYERS
+from edge_runtime.gguf.layer_patterns import SLIDING_PERIODS, periodic
 
-from .matformer import OWNING_LAYERS, MatFormer
+from .matformer import MatFormer
 from .options import SliceOptions, layers_text
 
 
@@ -25,7 +27,6 @@ class Target:
 # Source: config.json of google/gemma-3n-E2B and -E4B, and Google's MatFormer Lab.
 TARGETS = {"e2b": Target("E2B", "E4B", 35, (20, 21, 22, 23, 24), 4)}
 _LEAST_TRAINED_PER_WIDTH = 4  # E2B's is the narrowest feed-forward that Gemma 3n was trained with
-_CYCLE = 5  # in Gemma 3n every fifth layer sees everything
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def _notes(source: MatFormer, slides: tuple[bool, ...], feed_forward: int) -> It
         yield f"Gemma 3n was trained with {trained} feed-forward columns and more: expect poor answers"
     if slides == source.slides[: len(slides)]:
         return
-    if any(slides[layer] == (layer % _CYCLE == _CYCLE - 1) for layer in range(len(slides))):
+    if list(slides) != periodic(len(slides), SLIDING_PERIODS["gemma3n"]):
         yield (
             "the layers that see everything are no longer every fifth: the file says which they are, but "
             "older versions of llama.cpp do not look"

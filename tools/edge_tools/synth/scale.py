@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_runtime.errors import OptionInvalid
+from edge_runtime.gguf.layer_patterns import SHARED_LAYERS
 
 from .families import FAMILIES
 from .families.shape import Shape
@@ -33,8 +34,8 @@ def scaled(shape: Shape, scale: float) -> Shape:
     family.check(shape)
     layers, shared = family.scaled_layers(shape, scale)
     changed: dict[str, Any] = {"block_count": min(layers, shape.layers)}
-    if layers < shape.layers and "attention.shared_kv_layers" in shape.hyperparameters:
-        changed["attention.shared_kv_layers"] = shared
+    if layers < shape.layers and SHARED_LAYERS in shape.hyperparameters:
+        changed[SHARED_LAYERS] = shared
     shape.numbers("feed_forward_length")  # or an error that says what is wrong with it
     changed["feed_forward_length"] = _scaled_values(shape.hyperparameters["feed_forward_length"], scale)
     changed |= _scaled_width(shape, scale)

@@ -8,6 +8,7 @@ from edge_runtime.catalog.catalog import locate
 from edge_runtime.errors import ModelError, ModelUnsupported
 from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import GgufHeader, read_header
+from edge_runtime.gguf.tensor_names import layer_tensor
 from edge_runtime.memory.shape import read_shape
 from edge_runtime.values.files import hash_file
 from edge_runtime.values.progress import QUIET, Progress
@@ -84,4 +85,6 @@ def _check_header(header: GgufHeader, findings: Findings) -> bool:
 def _unused_tensors(header: GgufHeader) -> frozenset[str]:
     """Keys and values of layers that read another layer's: converters fill in zeros there."""
     without_cache = [n for n, layer in enumerate(read_shape(header).layers) if layer.key_width == 0]
-    return frozenset(f"blk.{n}.{name}.weight" for n in without_cache for name in ("attn_k", "attn_v"))
+    return frozenset(
+        layer_tensor(n, f"{name}.weight") for n in without_cache for name in ("attn_k", "attn_v")
+    )

@@ -12,6 +12,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from edge_runtime.gguf.layer_patterns import SHARED_LAYERS, SLIDING_PERIODS, WINDOW_PATTERN, periodic
 from edge_runtime.gguf.writing import HeaderValue
 
 from ..source.config import Config
@@ -100,9 +101,9 @@ def _metadata(config: Config) -> dict[str, HeaderValue]:
         "altup.active_idx": config.number("altup_active_idx"),
         "altup.num_inputs": config.count("altup_num_inputs"),
         "embedding_length_per_layer_input": _ple_width(config),
-        "attention.shared_kv_layers": shared_layers(config),
+        SHARED_LAYERS: shared_layers(config),
         "activation_sparsity_scale": [_deviations(share) for share in _sparsity(config)],
-        "attention.sliding_window_pattern": sliding_layers(config, every=5),
+        WINDOW_PATTERN: sliding_layers(config, every=SLIDING_PERIODS["gemma3n"]),
     }
 
 
@@ -144,7 +145,7 @@ def sliding_layers(config: Config, every: int) -> list[bool]:
     """(layers,) which see only a window; by default all but each `every`th."""
     kinds, count = config.get("layer_types"), config.layers()
     if kinds is None:
-        return [(layer + 1) % every != 0 for layer in range(count)]
+        return periodic(count, every)
     known = ("sliding_attention", "full_attention")
     if not isinstance(kinds, list) or len(kinds) != count or any(kind not in known for kind in kinds):
         raise config.invalid("layer_types", f"{count} times sliding_attention or full_attention", kinds)

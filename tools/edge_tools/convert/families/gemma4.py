@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from edge_runtime.gguf.layer_patterns import SHARED_LAYERS, WINDOW_PATTERN
 from edge_runtime.gguf.writing import HeaderValue
 
 from ..source.checkpoint import Checkpoint
@@ -109,9 +110,9 @@ def _metadata(config: Config) -> dict[str, HeaderValue]:
     sliding = sliding_layers(config, every=6)
     metadata: dict[str, HeaderValue] = {
         **gemma3_metadata(config),
-        "attention.shared_kv_layers": shared,
+        SHARED_LAYERS: shared,
         "embedding_length_per_layer_input": config.number("hidden_size_per_layer_input"),
-        "attention.sliding_window_pattern": sliding,
+        WINDOW_PATTERN: sliding,
         "attention.key_length": full_size,
         "attention.value_length": full_size,
         "attention.key_length_swa": size,

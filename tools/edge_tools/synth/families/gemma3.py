@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_runtime.gguf.layer_patterns import SLIDING_PERIODS
+
 from .parts import four_norms, gated_ffn, head_norms, plain_attention, tables
 from .shape import Shape
 from .weight import Weight
 
-_CYCLE = 6  # layers from one that sees everything to the next
+_CYCLE = SLIDING_PERIODS["gemma3"]
 
 
 def weights(shape: Shape) -> Iterator[Weight]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_runtime.gguf.layer_patterns import GEMMA3N_OWNING_LAYERS, SHARED_LAYERS, SLIDING_PERIODS
+
 from .parts import four_norms, gated_ffn, head_norms, plain_attention, tables
 from .shape import Shape, invalid
 from .weight import TensorClass, Weight, matrix, norm, other, small, untouched
@@ -17,8 +19,7 @@ from .weight import TensorClass, Weight, matrix, norm, other, small, untouched
 _ALTUP_INPUTS = 4
 _LAUREL_RANK = 64
 _PLE_WIDTH = 256
-_OWNING_LAYERS = 20
-_CYCLE = 5  # layers from one that sees everything to the next
+_CYCLE = SLIDING_PERIODS["gemma3n"]
 
 _FIXED = {"altup.num_inputs": _ALTUP_INPUTS, "embedding_length_per_layer_input": _PLE_WIDTH}
 
@@ -66,12 +67,14 @@ def check(shape: Shape) -> None:
     for key, value in _FIXED.items():
         if shape.number(key) != value:
             raise invalid(shape, key, f"{value}, a constant in llama.cpp", shape.number(key))
-    if shape.layers > _OWNING_LAYERS and shape.owning_layers != _OWNING_LAYERS:
-        expected = f"{shape.layers - _OWNING_LAYERS}: all layers after the first {_OWNING_LAYERS}"
-        raise invalid(shape, "attention.shared_kv_layers", expected, shape.layers - shape.owning_layers)
+    if shape.layers > GEMMA3N_OWNING_LAYERS and shape.owning_layers != GEMMA3N_OWNING_LAYERS:
+        expected = (
+            f"{shape.layers - GEMMA3N_OWNING_LAYERS}: all layers after the first {GEMMA3N_OWNING_LAYERS}"
+        )
+        raise invalid(shape, SHARED_LAYERS, expected, shape.layers - shape.owning_layers)
 
 
 def scaled_layers(shape: Shape, scale: float) -> tuple[int, int]:
     """At least one cycle after the layers that own a cache."""
-    layers = max(_OWNING_LAYERS + _CYCLE, round(shape.layers * scale))
-    return layers, layers - _OWNING_LAYERS
+    layers = max(GEMMA3N_OWNING_LAYERS + _CYCLE, round(shape.layers * scale))
+    return layers, layers - GEMMA3N_OWNING_LAYERS

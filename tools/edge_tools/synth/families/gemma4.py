@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edge_runtime.gguf.layer_patterns import SHARED_LAYERS, WINDOW_PATTERN
+
 from .parts import attention, four_norms, gated_ffn, head_norms, tables
 from .shape import Shape, invalid
 from .weight import TensorClass, Weight, constant, matrix, norm, other, untouched
 
-_PATTERN = "attention.sliding_window_pattern"
+_PATTERN = WINDOW_PATTERN
 _TURNED_SHARE = 0.25  # of a head's numbers that rotary positions turn, where everything is seen
 _NOT_TURNED = 1e30  # a wavelength that turns nothing
 
@@ -58,7 +60,7 @@ def check(shape: Shape) -> None:
         raise invalid(shape, _PATTERN, "a layer that sees everything in it", "none")
     if owning < shape.layers and (owning < 2 or pattern[owning - 2 : owning] != [True, False]):
         expected = f"such that layers {owning - 2} and {owning - 1} are a sliding and a full one"
-        raise invalid(shape, "attention.shared_kv_layers", expected, shape.layers - owning)
+        raise invalid(shape, SHARED_LAYERS, expected, shape.layers - owning)
 
 
 def scaled_layers(shape: Shape, scale: float) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edge_runtime.errors import OptionInvalid
+from edge_runtime.gguf.layer_patterns import SHARED_LAYERS
 
 _LARGEST = 2**31 - 1  # of the whole numbers in a GGUF header here
 _SHORT_FORMS = '{"cycle": [...]} or {"runs": [[layers, value], ...]}'
@@ -40,7 +41,7 @@ class Shape:
     @property
     def owning_layers(self) -> int:
         """Layers with a key-value cache of their own: the first ones."""
-        return self.layers - self.number("attention.shared_kv_layers", 0)
+        return self.layers - self.number(SHARED_LAYERS, 0)
 
     def number(self, key: str, default: int | None = None) -> int:
         """A whole number above 0, or `default`. Raises OptionInvalid."""
