@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from support.builders import tiny_llama_gguf
@@ -26,6 +27,10 @@ from edge_runtime.runtime.runtime import Runtime
 # A shell starts its background jobs with Ctrl-C ignored, and children inherit that: the tests
 # that send it would wait for ever. With a handler set here, children begin with the default.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes says more about what else runs here than about the code.
+hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.load_profile("here")
 
 _LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
