@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any, NoReturn
 
 from ..errors import EdgeRuntimeError
 from ..values.files import is_disk_full
@@ -38,9 +39,24 @@ _COMMANDS = (
 )
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what to do about files whose name begins with a dash."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """See ArgumentParser."""
+        self._given = [str(arg) for arg in (sys.argv[1:] if args is None else args)]
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        """See ArgumentParser."""
+        dashed = [arg for arg in getattr(self, "_given", ()) if arg[:1] == "-" and Path(arg).is_file()]
+        hint = f"; {dashed[0]} is a file: give it as ./{dashed[0]}" if dashed else ""
+        super().error(message + hint)
+
+
 def build_parser() -> argparse.ArgumentParser:
     """One subcommand a module; each module has add_parser(commands) and sets `run`."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="edge-runtime",
         description="Run language models offline, on the memory this device really has.",
         epilog="Only `edge-runtime models pull` ever opens a network connection. The commands that load a "

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Literal, overload
 from ..catalog.catalog import DEFAULT_SPEECH_MODEL, DEFAULT_VAD_MODEL
 from ..errors import EdgeRuntimeError
 from ..values.progress import OnProgress, ProgressUpdate, progress_of
-from .listening import ListenKeywords, ListenStats, SpeechStream, TranscribeKeywords, TranscriptBuilder
+from .listening import ListenStats, SpeechStream, TranscriptBuilder
 from .recognition.transcript import Transcript, TranscriptEvent
 from .runtime import SpeechRuntime
-from .source import SoundSource
+from .source import ListeningKeywords, SoundSource, TranscriptionKeywords
 
 _MOST_WAITING = 64  # events that have not been read yet; then the work waits
 
@@ -53,7 +53,7 @@ class AsyncSpeechRuntime:
         *,
         stream: Literal[False] = False,
         on_progress: OnProgress | None = None,
-        **options: Unpack[TranscribeKeywords],
+        **options: Unpack[TranscriptionKeywords],
     ) -> Transcript: ...
 
     @overload
@@ -63,7 +63,7 @@ class AsyncSpeechRuntime:
         *,
         stream: Literal[True],
         on_progress: OnProgress | None = None,
-        **options: Unpack[TranscribeKeywords],
+        **options: Unpack[TranscriptionKeywords],
     ) -> AsyncSpeechStream: ...
 
     async def transcribe(
@@ -72,7 +72,7 @@ class AsyncSpeechRuntime:
         *,
         stream: bool = False,
         on_progress: OnProgress | None = None,
-        **options: Unpack[TranscribeKeywords],
+        **options: Unpack[TranscriptionKeywords],
     ) -> Transcript | AsyncSpeechStream:
         """As SpeechRuntime.transcribe; on_progress is called in the event loop.
 
@@ -89,7 +89,7 @@ class AsyncSpeechRuntime:
             return await started.result()
 
     async def listen(
-        self, source: SoundSource, *, simulated: bool = False, **options: Unpack[ListenKeywords]
+        self, source: SoundSource, *, simulated: bool = False, **options: Unpack[ListeningKeywords]
     ) -> AsyncSpeechStream:
         """As SpeechRuntime.listen."""
         stream = await asyncio.to_thread(self.runtime.listen, source, simulated=simulated, **options)

@@ -12,7 +12,7 @@ from ..catalog.catalog import DEFAULT_SPEECH_MODEL, DEFAULT_VAD_MODEL, find_spee
 from ..device.device import default_threads
 from ..errors import OptionInvalid
 from ..values.progress import OnProgress, Progress, progress_of
-from .audio import AudioFile
+from .audio import ArraySource, AudioFile
 from .listening import (
     ListenKeywords,
     SimulatedClock,
@@ -24,7 +24,14 @@ from .listening import (
 )
 from .recognition.recognizer import Recognizer
 from .recognition.transcript import Transcript
-from .source import SoundSource, StoppableSource, open_source
+from .source import (
+    ListeningKeywords,
+    SoundSource,
+    StoppableSource,
+    TranscriptionKeywords,
+    open_source,
+    split_keywords,
+)
 from .vad import SileroModel, SpeechModel
 from .whisper import open_recognizer
 
@@ -72,7 +79,7 @@ class SpeechRuntime:
         *,
         stream: Literal[False] = False,
         on_progress: OnProgress | None = None,
-        **options: Unpack[TranscribeKeywords],
+        **options: Unpack[TranscriptionKeywords],
     ) -> Transcript: ...
 
     @overload
@@ -82,7 +89,7 @@ class SpeechRuntime:
         *,
         stream: Literal[True],
         on_progress: OnProgress | None = None,
-        **options: Unpack[TranscribeKeywords],
+        **options: Unpack[TranscriptionKeywords],
     ) -> SpeechStream: ...
 
     def transcribe(
@@ -91,14 +98,15 @@ class SpeechRuntime:
         *,
         stream: bool = False,
         on_progress: OnProgress | None = None,
-        **options: Unpack[TranscribeKeywords],
+        **options: Unpack[TranscriptionKeywords],
     ) -> Transcript | SpeechStream:
         """A whole recording, as well as the model can: as one Transcript, or as a stream of its events.
 
-        source: a file, "-" for raw samples on standard input (16 kHz, mono, 16 bits), or any
-        AudioSource. on_progress: called with a ProgressUpdate for each second that is written
-        down, in the thread that reads the events. options: see TranscribeKeywords. The stream gives a
-        final for each utterance, then END.
+        source: a file, by name or open for bytes; "-" for raw samples (16 bits) or a sound file on
+        standard input; a numpy array; or any AudioSource. on_progress: called with a
+        ProgressUpdate for each second that is written down, in the thread that reads the events.
+        options: see TranscribeKeywords and SourceKeywords. The stream gives a final for each
+        utterance, then END.
 
         Raises AudioFormatUnsupported and OptionInvalid at once. Sound that breaks off in the middle
         is an AudioError: of a stream after its END, else with all that was written down as its
@@ -108,26 +116,28 @@ class SpeechRuntime:
         return started if stream else started.result()
 
     def start_transcription(
-        self, source: SoundSource, options: TranscribeKeywords, progress: Progress
+        self, source: SoundSource, options: TranscriptionKeywords, progress: Progress
     ) -> SpeechStream:
         """As transcribe(stream=True), with a Progress of any kind."""
-        chosen = listen_options(options, TranscribeKeywords)
-        stoppable = StoppableSource(open_source(source))
+        how, rest = split_keywords(options)
+        chosen = listen_options(rest, TranscribeKeywords)
+        stoppable = StoppableSource(open_source(source, **how))
         events = transcribe(stoppable, self.recognizer, self._make_speech_model(), chosen, progress)
         return SpeechStream(events, stoppable.stop)
 
     def listen(
-        self, source: SoundSource, *, simulated: bool = False, **options: Unpack[ListenKeywords]
+        self, source: SoundSource, *, simulated: bool = False, **options: Unpack[ListeningKeywords]
     ) -> SpeechStream:
         """Live sound, such as a Microphone's: partials within a second, finals soon after.
 
         simulated: process a recording as live sound, as fast as this machine can. options: see
-        ListenKeywords.
+        ListenKeywords and SourceKeywords.
 
         Raises as transcribe(), and OptionInvalid for a recording that is not simulated.
         """
-        chosen, opened = listen_options(options, ListenKeywords), open_source(source)
-        if isinstance(opened, AudioFile) and not simulated:
+        how, rest = split_keywords(options)
+        chosen, opened = listen_options(rest, ListenKeywords), open_source(source, **how)
+        if isinstance(opened, (AudioFile, ArraySource)) and not simulated:
             raise _not_live(opened)
         return listen(
             opened,
@@ -150,11 +160,12 @@ class SpeechRuntime:
         self.close()
 
 
-def _not_live(file: AudioFile) -> OptionInvalid:
-    """All of a file is there at once: a listener would be behind from its first second on."""
+def _not_live(recording: AudioFile | ArraySource) -> OptionInvalid:
+    """All of a recording is there at once: a listener would be behind from its first second on."""
+    name = str(recording.path) if isinstance(recording, AudioFile) else "an array"
     return OptionInvalid(
-        f"source: {file.path} is a recording, and listen() expects live sound",
+        f"source: {name} is a recording, and listen() expects live sound",
         hint="transcribe() writes recordings down; simulated=True processes one as if it were live",
         option="source",
-        value=str(file.path),
+        value=name,
     )

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 
 import numpy as np
 import pytest
 from support.fake_portaudio import FakeDevice, FakePortAudio, Sound, Unplugged
 from support.places import SUPPORT
 from support.scripted_backend import Device
-from support.tone_speech import RATE_HZ, ToneRecognizer, saying, tone_speech, write_saying
+from support.tone_speech import RATE_HZ, ToneRecognizer, known_words, pcm, saying, tone_speech, write_saying
 
 from edge_runtime.cli.main import main
 from edge_runtime.cli.screen.exit_status import AUDIO, CANCELLED, GOOD
@@ -180,3 +183,33 @@ def test_quiet_is_no_text(plug: Plug, capsys: pytest.CaptureFixture[str]) -> Non
     plug(FakeDevice("Desk", rates_hz=(RATE_HZ,), script=[Sound(silence), Unplugged()]))
     assert main(["listen"]) == AUDIO
     assert capsys.readouterr().out == ""
+
+
+def on_a_pipe(*arguments: str, said: str, signals: list[int]) -> tuple[int, str, str]:
+    """Speech on a pipe that then stays open; -> status, stdout and stderr after the signals."""
+    samples = pcm(said)
+    command = [sys.executable, str(SUPPORT / "listening_child.py"), known_words(), *arguments]
+    with subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as child:
+        assert child.stdin and child.stdout and child.stderr
+        try:
+            child.stdin.write(samples)
+            child.stdin.flush()
+            time.sleep(4.0)  # the child has to start, and to hear
+            for number in signals:
+                child.send_signal(number)
+            status = child.wait(timeout=20.0)
+            return status, child.stdout.read().decode(), child.stderr.read().decode()
+        finally:
+            child.kill()
+            child.stdin.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize("command", ["listen", "transcribe"])
+def test_each_signal_to_end_keeps_what_was_heard_of_a_pipe_that_stays_open(name: str, command: str) -> None:
+    number = getattr(signal, name)
+    status, out, err = on_a_pipe(command, "-", said="good morning. see you", signals=[number])
+    assert out.split() == "good morning. see you".split()
+    assert status == (GOOD if command == "listen" else CANCELLED)
+    assert "Fatal" not in err and "Traceback" not in err

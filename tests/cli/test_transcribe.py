@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import srt
+from support.sounds import wav_bytes
 from support.tone_speech import pcm, tone_speech, write_saying
 
 from edge_runtime.cli.main import main
@@ -136,6 +137,64 @@ def test_wrong_options_are_told_in_a_line(
     status, out, err = run("transcribe", talk, *arguments, *srt_only, capsys=capsys)
     assert (status, out) == (USAGE, "")
     assert told in err
+
+
+def test_json_lines_of_several_recordings_say_which_one_they_are_of(
+    talk: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = str(write_saying(tmp_path / "other.wav", "another talk."))
+    status, out, _ = run("transcribe", talk, other, "--format", "jsonl", capsys=capsys)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert status == GOOD
+    assert {line["file"] for line in lines} == {talk, other}
+    assert [line["text"] for line in lines if line["file"] == other and line["text"]] == ["another talk."]
+    _, out, _ = run("transcribe", talk, "--format", "jsonl", capsys=capsys)
+    assert not any("file" in json.loads(line) for line in out.splitlines())
+
+
+def test_a_recording_without_sound_leaves_no_file_that_blocks_the_next_try(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "empty.wav"
+    path.write_bytes(wav_bytes(np.zeros(0, np.int16), 16_000))
+    folder = tmp_path / "out"
+    for _ in range(2):
+        status, _, err = run(
+            "transcribe", str(path), "-o", str(folder), "--format", "text,srt,vtt", capsys=capsys
+        )
+        assert status == AUDIO
+        assert "there is no sound in it" in err
+        assert list(folder.iterdir()) == []
+
+
+def test_nothing_on_standard_input_is_an_error(type_in: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    type_in(b"")
+    status, _, err = run("transcribe", "-", capsys=capsys)
+    assert status == AUDIO
+    assert "standard input has no sound" in err
+
+
+def test_a_name_that_begins_with_a_dash_is_taken_or_explained(
+    talk: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(talk).rename(tmp_path / "-talk.wav")
+    for names in (("--", "-talk.wav"), ("./-talk.wav",)):
+        assert run("transcribe", *names, capsys=capsys)[:2] == (GOOD, LINES)
+    with pytest.raises(SystemExit) as caught:
+        main(["transcribe", "-talk.wav"])
+    assert caught.value.code == USAGE
+    assert "give it as ./-talk.wav" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--rate=0", "--rate=-5", "--channels=0", "--rate=1e9"])
+def test_absurd_rates_and_channels_are_refused(
+    option: str, type_in: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    type_in(pcm(TEXT))
+    status, _, err = run("transcribe", "-", option, capsys=capsys)
+    assert status == USAGE
+    assert option.partition("=")[0] in err
 
 
 def test_samples_on_stdin_at_another_rate(type_in: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,7 +17,7 @@ from ..options.translation_options import Translate, Translation
 from ..screen.caption_output import CaptionOutput, Writing
 from ..screen.errors import print_error
 from ..screen.exit_status import CANCELLED, GOOD, exit_status_of
-from ..screen.interrupts import Interrupts
+from ..screen.interrupts import ENDINGS, Interrupts
 from ..screen.live_captions import LiveCaptions
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.terminal import Screen, control_echo_off
@@ -33,7 +33,15 @@ _PATIENCE_PRESSES = 2  # Ctrl-C: the first finishes what was heard, the second l
 
 def add_recording_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "files", nargs="+", metavar="FILE", help="recordings; - for raw samples on standard input"
+        "files",
+        nargs="+",
+        metavar="FILE",
+        help="recordings; - for standard input, raw samples or a sound file; ./-NAME for a name with a dash",
+    )
+    parser.add_argument(
+        "--track",
+        metavar="N|LANG",
+        help="of several sound tracks: number from 1 on, or language such as fr (default: as players do)",
     )
     parser.add_argument(
         "--stream",
@@ -68,8 +76,8 @@ class Recordings:
         check_paths([path for each in paths for path in each.values()], force=args.force)
         return cls(names, formats, paths, args.words, args.force)
 
-    def writing(self, paths: Mapping[CaptionFormat, Path], *, is_gist: bool) -> Writing:
-        """How the transcript of one of them is written."""
+    def writing(self, name: str, paths: Mapping[CaptionFormat, Path], *, is_gist: bool) -> Writing:
+        """How the transcript of one of them is written: on a common stdout, each line with its name."""
         return Writing(
             form=self.formats[0],
             paths=paths,
@@ -77,6 +85,7 @@ class Recordings:
             words=self.words,
             gist=is_gist,
             force=self.force,
+            file=name if len(self.names) > 1 and not paths else None,
         )
 
 
@@ -108,7 +117,7 @@ def run_recordings(args: argparse.Namespace, translation: Translation) -> int:
                 screen.faint(f"{name}:")
             try:
                 source = choices.source(name)  # before its files are made
-                writing = recordings.writing(paths, is_gist=translation.is_gist)
+                writing = recordings.writing(name, paths, is_gist=translation.is_gist)
                 stopped = _write_transcript(transcriber, source, writing, screen)
             except AudioError as error:
                 print_error(error)
@@ -145,17 +154,23 @@ def _write_transcript(
     with CaptionOutput(screen, writing) as output:
         try:
             return show_stream(transcriber.start(source, output, screen), output)
+        except AudioError:
+            output.discard_empty()
+            raise
         finally:
             output.close()  # before the note: it ends the line
-            for path in writing.paths.values():
+            for path in filter(Path.exists, writing.paths.values()):
                 screen.note(str(path))
 
 
 def show_stream(stream: SpeechStream, output: CaptionOutput) -> bool:
-    """Every event to the output. The first Ctrl-C ends the sound, not the words. Was it pressed?"""
+    """Every event to the output. The first Ctrl-C or other signal to end ends the sound, not the words.
+
+    -> whether there was one.
+    """
     with (
         stream,
-        Interrupts(_PATIENCE_PRESSES) as interrupts,
+        Interrupts(_PATIENCE_PRESSES, ENDINGS) as interrupts,
         interrupts.during(stream.stop),
         control_echo_off(),
     ):

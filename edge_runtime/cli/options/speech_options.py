@@ -12,13 +12,14 @@ from ...catalog.catalog import DEFAULT_SPEECH_MODEL
 from ...errors import OptionInvalid
 from ...speech.captions.formats import CaptionFormat
 from ...speech.recognition.languages import parse_language
+from ...values.checks import whole_number_or_none
 from .model_options import add_offline_option, number_option
 from .shared_options import add_force_option, add_threads_option
 
 if TYPE_CHECKING:
     from ...speech.audio import AudioSource
-    from ...speech.listening import TranscribeKeywords
     from ...speech.runtime import SpeechRuntime
+    from ...speech.source import TranscriptionKeywords
     from ..screen.terminal import Screen
 
 STANDARD_INPUT = "-"
@@ -101,21 +102,25 @@ class SpeechChoices:
     model: str
     threads: int | None
     language: str | None
-    rate_hz: int
-    channels: int
+    rate_hz: int | None
+    channels: int | None
+    track: str | None
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> SpeechChoices:
         """Raises OptionInvalid."""
+        from ...speech.audio.resampler import RATES_HZ
+
         return cls(
             model=args.model,
             threads=number_option(args, "threads", int),
             language=None if args.language.strip().lower() == "auto" else parse_language(args.language),
-            rate_hz=number_option(args, "rate", int) or 16_000,
-            channels=number_option(args, "channels", int) or 1,
+            rate_hz=whole_number_or_none("rate_hz", number_option(args, "rate", int), *RATES_HZ),
+            channels=whole_number_or_none("channels", number_option(args, "channels", int), 1, 64),
+            track=getattr(args, "track", None),
         )
 
-    def options(self, *, translate: bool = False) -> TranscribeKeywords:
+    def options(self, *, translate: bool = False) -> TranscriptionKeywords:
         """The keywords of SpeechRuntime.transcribe and listen."""
         return {"language": self.language, "translate": translate}
 
@@ -130,7 +135,7 @@ class SpeechChoices:
         """A file, or "-". Raises AudioFormatUnsupported and OptionInvalid."""
         from ...speech.source import open_source
 
-        return open_source(name, rate_hz=self.rate_hz, channels=self.channels)
+        return open_source(name, rate_hz=self.rate_hz, channels=self.channels, track=self.track)
 
 
 def output_paths(

@@ -24,6 +24,7 @@ class Writing:
     words: bool = False  # JSON lines: each with its times
     gist: bool = False  # a rough translation; the formats that can say so do
     force: bool = False
+    file: str | None = None  # JSON lines: the recording's name, where several are written to one place
 
 
 class CaptionOutput:
@@ -34,7 +35,7 @@ class CaptionOutput:
         self._stdout: _Stdout | None = None
         self.live: LiveCaptions | None = None
         self.shows = writing.shown
-        make = partial(make_writer, words=writing.words, gist=writing.gist)
+        make = partial(make_writer, words=writing.words, gist=writing.gist, file=writing.file)
         self._stack = ExitStack()
         writers = {path: make(form) for form, path in writing.paths.items()}
         self._files = self._stack.enter_context(CaptionFiles(writers, force=writing.force))
@@ -57,6 +58,10 @@ class CaptionOutput:
         self._files.take_stats(stats)
         if self._stdout is not None:
             self._stdout.take_stats(stats)
+
+    def discard_empty(self) -> None:
+        """Something went wrong: files without a word are taken away."""
+        self._files.discard_empty()
 
     def close(self) -> None:
         """Complete everything. Again: does nothing."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
 _IMPATIENT_PRESSES = 3
+# Ctrl-C; what systemd, timeout and kill send; a terminal that was closed, which Windows does not know.
+ENDINGS = tuple(
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__
+)
 
 
 class Interrupts:
@@ -19,27 +23,30 @@ class Interrupts:
     with KeyboardInterrupt.
     """
 
-    def __init__(self, impatient_presses: int = _IMPATIENT_PRESSES) -> None:
-        self._impatient_presses = impatient_presses
+    def __init__(
+        self,
+        impatient_presses: int = _IMPATIENT_PRESSES,
+        signals: Sequence[signal.Signals] = (signal.SIGINT,),
+    ) -> None:
+        """`signals`: all of them count as Ctrl-C."""
+        self._impatient_presses, self._signals = impatient_presses, signals
         self.presses = 0  # since the last clear()
         self._action: Callable[[], None] | None = None
-        self._previous: signal._HANDLER = signal.SIG_DFL
-        self._installed = False
+        self._previous: dict[signal.Signals, signal._HANDLER] = {}
 
     def __enter__(self) -> Interrupts:
-        # Elsewhere Python allows no handlers; and who started us may have told us to ignore Ctrl-C.
-        in_main_thread = threading.current_thread() is threading.main_thread()
-        if in_main_thread and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-            self._previous = signal.signal(signal.SIGINT, self._press)
-            self._installed = True
+        # Elsewhere Python allows no handlers; and who started us may have told us to ignore a signal.
+        if threading.current_thread() is threading.main_thread():
+            for number in self._signals:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._previous[number] = signal.signal(number, self._press)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, self._previous)
-            self._installed = False
+        while self._previous:
+            signal.signal(*self._previous.popitem())
 
     def clear(self) -> None:
         self.presses = 0

@@ -65,6 +65,7 @@ OPTION_OF = {
     "tokenizer": "--tokenizer",
     "top_k": "--top-k",
     "top_p": "--top-p",
+    "track": "--track",
     "translator": "--translator",
     "type": "--type",
 }

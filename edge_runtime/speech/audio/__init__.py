@@ -6,6 +6,7 @@ has itself. The libraries that read files, resample and record are loaded when f
 
 from __future__ import annotations
 
+from .array import ArraySource
 from .block import SPEECH_RATE_HZ, AudioBlock, AudioSource, Samples, mix_to_mono, quietest_sample
 from .capture_ring import CaptureRing
 from .devices import AudioDevice, find_input, list_audio_devices
@@ -17,6 +18,7 @@ from .speech_blocks import SpeechBlocks
 
 __all__ = [
     "SPEECH_RATE_HZ",
+    "ArraySource",
     "AudioBlock",
     "AudioDevice",
     "AudioFile",

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
+import stat
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, BinaryIO, cast
 
 from ...errors import AudioFormatUnsupported
 from .av_file import NoSound, open_av, reason
@@ -34,14 +39,29 @@ class AudioFile:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], *, track: int | str | None = None, block_ms: int = BLOCK_MS
+        self,
+        source: str | os.PathLike[str] | BinaryIO,
+        *,
+        track: int | str | None = None,
+        name: str | None = None,
+        block_ms: int = BLOCK_MS,
     ) -> None:
-        """Reads the header. `track`: of several sound tracks, the number from 1 on, or the language;
-        None: the one that players take.
+        """Reads the header.
+
+        `source`: a path, or a file that is open for bytes and can seek; it stays open, and whoever
+        opened it closes it. `track`: of several sound tracks, the number from 1 on, or the
+        language; None: the one that players take. `name`: for messages.
 
         Raises AudioFormatUnsupported when there is no sound that can be decoded.
         """
-        self.path = Path(path)
+        self._open_file: IO[bytes] | None = None
+        if isinstance(source, (str, os.PathLike)):
+            self.path = Path(name or source)
+            self._open_file = self._spooled(Path(source))
+            self._where = Path(source)
+        else:
+            self.path = self._where = Path(name or str(getattr(source, "name", "the open file")))
+            self._open_file = source
         self._track = track
         self._block_ms = block_ms
         with self._opened() as sound:
@@ -80,23 +100,53 @@ class AudioFile:
             return self._broken(sound.read_s, f"the header promises {self._promised_s:.1f} s of sound")
         return None
 
+    def _spooled(self, path: Path) -> IO[bytes] | None:
+        """A pipe with a name is read once: into a file without one. None for a real file."""
+        try:
+            mode = path.stat().st_mode
+            if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+                return None
+            file = TemporaryFile()  # noqa: SIM115 - it lives as long as this object, which may be iterated again
+            weakref.finalize(self, file.close)
+            with path.open("rb") as pipe:
+                shutil.copyfileobj(pipe, file)
+            return file
+        except OSError as error:
+            raise self._cannot_open(error) from error
+
     @contextmanager
     def _opened(self) -> Iterator[DecodedSound]:
         try:
-            with self.path.open("rb") as file:
-                wav = plain_wav(file)
-                if wav is not None:
-                    yield wav
-                    return
-                file.seek(0)
-                with open_av(file, self._track) as sound:
-                    yield sound
+            with self._bytes() as file, self._decoded(file) as sound:
+                yield sound
         except NoSound as found:
             raise self._error(str(found)) from found
         except OSError as error:
-            raise AudioFormatUnsupported(
-                f"{self.path} cannot be opened: {reason(error)}", hint="check its name", path=str(self.path)
-            ) from error
+            raise self._cannot_open(error) from error
+
+    @contextmanager
+    def _bytes(self) -> Iterator[BinaryIO]:
+        if self._open_file is None:
+            with self._where.open("rb") as file:
+                yield file
+        else:
+            self._open_file.seek(0)
+            yield cast(BinaryIO, self._open_file)
+
+    @contextmanager
+    def _decoded(self, file: BinaryIO) -> Iterator[DecodedSound]:
+        wav = plain_wav(file)
+        if wav is not None:
+            yield wav
+            return
+        file.seek(0)
+        with open_av(file, self._track) as sound:
+            yield sound
+
+    def _cannot_open(self, error: OSError) -> AudioFormatUnsupported:
+        return AudioFormatUnsupported(
+            f"{self.path} cannot be opened: {reason(error)}", hint="check its name", path=str(self.path)
+        )
 
     def _broken(self, read_s: float, reason: str) -> AudioFormatUnsupported:
         return AudioFormatUnsupported(

@@ -11,7 +11,7 @@ from .block import SPEECH_RATE_HZ, Samples
 from .libraries import load_soxr
 
 # Below, one sample becomes dozens; above is no sound card. A file's header may claim anything.
-_LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 2_000, 768_000
+RATES_HZ = 2_000, 768_000  # lowest and highest
 _NOTHING = np.zeros(0, np.float32)
 
 
@@ -25,9 +25,10 @@ class Resampler:
 
     def __init__(self, rate_hz: int) -> None:
         """Raises AudioFormatUnsupported for a rate outside 2 to 768 kHz, or when soxr is missing."""
-        if not _LOWEST_RATE_HZ <= rate_hz <= _HIGHEST_RATE_HZ:
+        lowest_hz, highest_hz = RATES_HZ
+        if not lowest_hz <= rate_hz <= highest_hz:
             raise AudioFormatUnsupported(
-                f"a rate of {rate_hz} Hz is not between {_LOWEST_RATE_HZ} and {_HIGHEST_RATE_HZ}",
+                f"a rate of {rate_hz} Hz is not between {lowest_hz} and {highest_hz}",
                 hint="convert the sound to 16000 Hz",
                 rate_hz=rate_hz,
             )

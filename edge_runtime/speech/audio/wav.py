@@ -50,7 +50,7 @@ class PlainWav:
         self.rate_hz, self.channels = format.rate_hz, format.channels
         self._file, self._format, self._start = file, format, data.start
         self._sample_type = np.dtype(sample_type)
-        there_bytes = max(os.fstat(file.fileno()).st_size - data.start, 0)
+        there_bytes = max(file.seek(0, os.SEEK_END) - data.start, 0)
         self._data_bytes = min(data.size_bytes, there_bytes) if data.knows_its_size else there_bytes
         self.duration_s: float | None = self._data_bytes / format.second_bytes
         self.promised_s = data.size_bytes / format.second_bytes if data.knows_its_size else None

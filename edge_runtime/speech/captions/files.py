@@ -40,6 +40,7 @@ class CaptionFiles:
         """Makes the files, and folders that are missing. Raises OptionInvalid and StorageFull."""
         check_paths(writers, force=force)
         self._files: list[_CaptionFile] = []
+        self._has_text = False
         with ExitStack() as on_error:
             on_error.push(self.__exit__)
             for path, writer in writers.items():
@@ -48,6 +49,7 @@ class CaptionFiles:
 
     def take(self, event: TranscriptEvent) -> None:
         """Raises StorageFull where the disk is; what did fit stays."""
+        self._has_text = self._has_text or bool(event.text)
         for file in self._files:
             file.write(file.writer.take(event))
 
@@ -56,6 +58,14 @@ class CaptionFiles:
         for file in self._files:
             if isinstance(file.writer, JsonLines):
                 file.write(json_line(stats))
+
+    def discard_empty(self) -> None:
+        """Close and remove the files if nothing was said: they would keep the next try from writing."""
+        if not self._has_text:
+            files = self._files
+            self.close()
+            for file in files:
+                file.path.unlink(missing_ok=True)
 
     def close(self) -> None:
         files, self._files = self._files, []
@@ -74,7 +84,7 @@ class CaptionFiles:
 
 class _CaptionFile:
     def __init__(self, path: Path, writer: CaptionWriter, *, force: bool) -> None:
-        self._path, self.writer = path, writer
+        self.path, self.writer = path, writer
         with _writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             check_output(path, force)  # again: opening a pipe would wait for its reader
@@ -83,7 +93,7 @@ class _CaptionFile:
 
     def write(self, text: str) -> None:
         if text:
-            with _writing(self._path):
+            with _writing(self.path):
                 self._file.write(text)
                 self._file.flush()
 

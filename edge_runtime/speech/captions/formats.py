@@ -35,10 +35,14 @@ class CaptionWriter(Protocol):
         """What was held back, when nothing more comes. Again: nothing."""
 
 
-def make_writer(form: CaptionFormat, *, words: bool = False, gist: bool = False) -> CaptionWriter:
-    """words: JSON lines carry each word's time and probability. gist: the text is a rough translation."""
+def make_writer(
+    form: CaptionFormat, *, words: bool = False, gist: bool = False, file: str | None = None
+) -> CaptionWriter:
+    """words: JSON lines carry each word's time and probability. gist: the text is a rough translation.
+    file: the name of the recording, which JSON lines then carry.
+    """
     if form is CaptionFormat.TEXT:
         return PlainText()
     if form is CaptionFormat.SRT:
         return SrtWriter()
-    return VttWriter(gist=gist) if form is CaptionFormat.VTT else JsonLines(words=words, gist=gist)
+    return VttWriter(gist=gist) if form is CaptionFormat.VTT else JsonLines(words=words, gist=gist, file=file)

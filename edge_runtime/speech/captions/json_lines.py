@@ -15,9 +15,9 @@ class JsonLines:
 
     head = ""
 
-    def __init__(self, *, words: bool = False, gist: bool = False) -> None:
-        """gist: the text is a rough translation; each line says so."""
-        self._has_words, self._is_gist = words, gist
+    def __init__(self, *, words: bool = False, gist: bool = False, file: str | None = None) -> None:
+        """gist: the text is a rough translation; each line says so. file: what each line says it is of."""
+        self._has_words, self._is_gist, self._file = words, gist, file
 
     def take(self, event: TranscriptEvent) -> str:
         return json_line(self._fields(event))
@@ -33,6 +33,8 @@ class JsonLines:
             "text": clean(event.text),
             "language": event.language,
         }
+        if self._file is not None:
+            fields["file"] = clean(self._file)
         if self._has_words:
             fields["words"] = [_word(word) for word in event.words]
         if self._is_gist:
