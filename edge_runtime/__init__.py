@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from .runtime.planning import plan
     from .runtime.runtime import Runtime
     from .runtime.stream import AsyncTextStream, TextStream
-    from .speech.async_runtime import AsyncSpeechRuntime
+    from .speech.async_runtime import AsyncSpeechRuntime, AsyncSpeechStream
     from .speech.audio import AudioDevice, Microphone, list_audio_devices
+    from .speech.listening import SpeechStream
     from .speech.recognition.transcript import Transcript, TranscriptEvent
     from .speech.runtime import SpeechRuntime
     from .values.progress import ProgressUpdate
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 _HOME_OF = {
     "AsyncRuntime": "runtime.async_runtime",
     "AsyncSpeechRuntime": "speech.async_runtime",
+    "AsyncSpeechStream": "speech.async_runtime",
     "AsyncTextStream": "runtime.stream",
     "AudioDevice": "speech.audio",
     "ContextPolicy": "values.records",
@@ -70,6 +72,7 @@ _HOME_OF = {
     "Runtime": "runtime.runtime",
     "SamplingOptions": "values.records",
     "SpeechRuntime": "speech.runtime",
+    "SpeechStream": "speech.listening",
     "TextPiece": "values.records",
     "TextStream": "runtime.stream",
     "TokenLogprob": "values.records",
@@ -88,6 +91,7 @@ _HOME_OF = {
 __all__ = [
     "AsyncRuntime",
     "AsyncSpeechRuntime",
+    "AsyncSpeechStream",
     "AsyncTextStream",
     "AudioDevice",
     "ContextPolicy",
@@ -113,6 +117,7 @@ __all__ = [
     "Runtime",
     "SamplingOptions",
     "SpeechRuntime",
+    "SpeechStream",
     "TextPiece",
     "TextStream",
     "TokenLogprob",

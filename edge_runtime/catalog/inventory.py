@@ -48,7 +48,8 @@ from .store import (
 class ModelEntry:
     """One file of one model, of the catalog or imported; a converted model is one entry.
 
-    Its `name` opens it (Runtime.open, SpeechRuntime.open, by `kind`), pulls it and removes it.
+    Its `name` opens it (by `kind`: "chat" with Runtime.open, "speech" with SpeechRuntime.open), pulls it
+    and removes it. `kind` and `state` are enums that compare equal to their text.
     """
 
     name: str  # NAME, or NAME:QUANT for any but the first file

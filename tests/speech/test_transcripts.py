@@ -8,13 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.surfaces import differences, public_surface
 from support.tone_speech import TALK, Talk, saying, text_of, tone_speech, write_saying
 
 from edge_runtime import AsyncSpeechRuntime, ProgressUpdate, SpeechRuntime, Transcript
 from edge_runtime.errors import AudioDeviceUnavailable, OptionInvalid
-from edge_runtime.speech.async_runtime import AsyncSpeechStream
-from edge_runtime.speech.listening import SpeechStream
 
 LINES = [f"{line}." for line in TALK.rstrip(".").split(". ")]
 
@@ -92,15 +89,6 @@ def test_sound_that_breaks_off_leaves_its_transcript_in_the_error(runtime: Speec
 
 
 # --- asyncio ---------------------------------------------------------------------------------
-
-
-def test_the_asyncio_twins_have_the_same_names_and_keywords() -> None:
-    assert len(public_surface(AsyncSpeechRuntime)) >= 4
-    assert differences(SpeechRuntime, AsyncSpeechRuntime) == [
-        "start_transcription: "  # takes an internal Progress
-        f"{public_surface(SpeechRuntime)['start_transcription']} / None"
-    ]
-    assert differences(SpeechStream, AsyncSpeechStream) == []
 
 
 async def test_a_whole_transcript_can_be_awaited(runtime: SpeechRuntime, talk: Path) -> None:

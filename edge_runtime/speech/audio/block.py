@@ -32,7 +32,7 @@ class AudioSource(Protocol):
 
     @property
     def duration_s(self) -> float | None:
-        """How long it is; None when nobody knows."""
+        """Seconds of sound; None where it is not known."""
 
     def __iter__(self) -> Iterator[AudioBlock]: ...
 

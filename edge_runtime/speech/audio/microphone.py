@@ -77,7 +77,7 @@ class Microphone:
 
     @property
     def dropped_s(self) -> float:
-        """How much was lost so far, because nobody read or because the device could not wait."""
+        """How much was lost so far, because the reader was too slow or the device could not wait."""
         return self._ring.dropped_frames / self.rate_hz
 
     def __iter__(self) -> Iterator[AudioBlock]:

@@ -15,7 +15,7 @@ _PAUSE_S = 0.7  # a longer one is always a border
 _HOLD_S = 12.0  # so much is waited for before a phrase that does not end is broken
 _HOLD_WORDS = 120
 _SHORTEST_S = 1.0
-_COLUMNS_PER_S = 20.0  # nobody reads faster; a cue stays longer where there is time
+_COLUMNS_PER_S = 20.0  # the fastest that people read; a cue stays longer where there is time
 _LINGER_S = 0.5  # into the silence after a phrase
 _LEAST_S = 0.05  # for words whose times are all the same
 # What a group costs, and what its end costs besides: nothing where a sentence ends, 1 in the middle of

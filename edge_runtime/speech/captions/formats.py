@@ -26,7 +26,7 @@ class CaptionFormat(str, Enum):
 class CaptionWriter(Protocol):
     """Turns events into text, and writes nothing itself."""
 
-    head: str  # what comes first, also when nobody says anything
+    head: str  # comes first, also without any speech
 
     def take(self, event: TranscriptEvent) -> str:
         """What can be written now."""

@@ -115,7 +115,7 @@ class LiveInbox:
             if self._stopped and not self._source_stopped:
                 self._stop_source()
             elif self._stopped and not self._wait(_DRAIN_S):
-                return None  # it does not react: a pipe that nobody writes to
+                return None  # it does not react: a pipe without a writer
             elif not self._stopped:
                 self._wait(None)
 

@@ -52,7 +52,7 @@ class _Transcription:
 
     def events(self, source: AudioSource, progress: Progress) -> Iterator[TranscriptEvent]:
         blocks = _Blocks(source)
-        with progress.steps("heard", round(source.duration_s or 0.0), "s") as advance:
+        with progress.steps("transcribed", round(source.duration_s or 0.0), "s") as advance:
             seconds = _Seconds(advance)
             for block in blocks:
                 for pack in self._packs(self._detector.push(block)):

@@ -16,7 +16,7 @@ from unicodedata import category
 from ...values.records import Message
 from ..recognition.languages import language_name
 
-_SPEECH = "Speech"  # what the text is called while nobody knows its language
+_SPEECH = "Speech"  # the name of a language that is not known
 # What begins a control token in some vocabulary: <|im_end|>, </s>, <end_of_turn>, [INST].
 _CONTROL_START = re.compile(r"<(?=[|/!a-zA-Z_])|\[(?=/?[A-Z_]{2,}\])")
 

@@ -39,7 +39,7 @@ class SpeechDetector:
 
     @property
     def open_segment(self) -> OpenSegment | None:
-        """The segment that is growing, up to the last whole frame; None while nobody speaks."""
+        """The segment that is growing, up to the last whole frame; None without speech."""
         return self._segmenter.open_segment
 
     def push(self, block: AudioBlock) -> list[SpeechEvent]:

@@ -10,7 +10,7 @@ _START_CAPACITY = 65_536
 
 
 class SampleHistory:
-    """Sound from one position to another; what nobody needs any more is dropped."""
+    """Sound from one position to another; what is not needed any more is dropped."""
 
     def __init__(self, start_sample: int = 0) -> None:
         self.start_sample = start_sample

@@ -37,7 +37,7 @@ class Segmenter:
 
     @property
     def open_segment(self) -> OpenSegment | None:
-        """The segment that is growing, so far; None while nobody speaks."""
+        """The segment that is growing, so far; None without speech."""
         segment = self._segment
         if segment is None or not segment.certain:
             return None

@@ -37,7 +37,7 @@ class Attempt(NamedTuple):
     language: Language
     no_speech_probability: float
     # Where each token begins, and at last where the last one ends; none where the transcript has its
-    # alignment, or nobody knows.
+    # alignment, or it is not known.
     times_s: tuple[float, ...] = ()
 
 
@@ -115,7 +115,7 @@ class Decoder:
 
 
 class Guard:
-    """A Watch: stops a transcript that nobody can have said."""
+    """A Watch: stops a transcript that cannot have been said."""
 
     def __init__(self, vocabulary: Vocabulary, duration_s: float, prefix_tokens: int) -> None:
         self._vocabulary, self._duration_s, self._prefix_tokens = vocabulary, duration_s, prefix_tokens

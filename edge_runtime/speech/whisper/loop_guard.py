@@ -72,12 +72,12 @@ def spoken_times(positions_s: Sequence[float]) -> int:
 
 
 def usual_tokens(duration_s: float) -> int:
-    """So many need no second look."""
+    """So many are no loop."""
     return int(_TOKENS_PER_S * duration_s) + _TOKENS_MORE
 
 
 def is_too_much(tokens: Sequence[int], characters: Callable[[int], int], duration_s: float) -> bool:
-    """Whether nobody can have said that in this time; `characters` are those that begin in a token."""
+    """Whether it is too long to be said in this time; `characters` are those that begin in a token."""
     if len(tokens) <= usual_tokens(duration_s):
         return False
     return sum(map(characters, tokens)) > _CHARACTERS_PER_S * duration_s + _CHARACTERS_MORE
