@@ -73,7 +73,7 @@ def _both(left: Alternative, right: Alternative, form_of: FormOf) -> Alternative
         both = both_arrays(left, right)
     elif isinstance(left, Object) and isinstance(right, Object):
         both = both_objects(left, right)
-    return both if both is not None and not _is_clearly_empty(both) else None
+    return both if both is not None and not is_clearly_empty(both) else None
 
 
 def both_texts(left: Text, right: Text) -> Text:
@@ -92,7 +92,7 @@ def _both_automata(left: Automaton | None, right: Automaton | None) -> Automaton
     return intersection(left, right)
 
 
-def _is_clearly_empty(item: Alternative) -> bool:
+def is_clearly_empty(item: Alternative) -> bool:
     """Without a look into properties and items. A number without a member may pass."""
     if isinstance(item, Number):
         return _is_empty_number(item)
@@ -131,7 +131,7 @@ def last_integer(high: Limit) -> int:
 
 def is_empty(item: Alternative, form_of: FormOf, depth: int = 4) -> bool:
     """Whether it provably has no member; looks `depth` properties and items deep."""
-    if _is_clearly_empty(item):
+    if is_clearly_empty(item):
         return True
     if depth == 0:
         return False

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from .algebra import TooManyAlternatives, are_disjoint, distinct, intersect
+from .algebra import TooManyAlternatives, are_disjoint, distinct, intersect, is_clearly_empty
 from .alternatives import (
     ANYTHING,
     EVERYTHING,
@@ -116,7 +116,8 @@ class Normalizer:
         check_words(schema, pointer)
         self._check_siblings(schema, pointer)
         with _Refusals(pointer):
-            found = _with_values(own_form(schema, pointer), schema, pointer, self.form)
+            own = tuple(item for item in own_form(schema, pointer) if not is_clearly_empty(item))
+            found = _with_values(own, schema, pointer, self.form)
         for keyword, resolve in self._resolvers().items():
             if keyword in schema:
                 found = resolve(schema, pointer, found)

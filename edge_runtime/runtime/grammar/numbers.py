@@ -10,7 +10,10 @@ from functools import lru_cache
 from .automaton import Automaton, complement, explore, intersection
 
 WHOLE_DIGITS = 16  # before the point: every integer that a double keeps exactly
-FRACTION_DIGITS = 16
+# With a point, before and behind it together: so many survive being read as a double, and a
+# number that is within its bounds as a text is within them as a double too.
+EXACT_DIGITS = 15
+FRACTION_DIGITS = 16  # of a bound
 _MOST_REMAINDERS = 2_000
 _DIGITS = tuple(range(10))
 
@@ -34,13 +37,13 @@ def is_decimal(value: Fraction) -> bool:
 
 @lru_cache(maxsize=8)
 def any_number(is_integer: bool | None) -> Automaton:
-    """-?(0|[1-9]...) with up to WHOLE_DIGITS digits and, unless is_integer, up to FRACTION_DIGITS places.
+    """-?(0|[1-9]...) with up to WHOLE_DIGITS digits, and EXACT_DIGITS where there is a point.
 
     is_integer False: only numbers with a fraction that is not 0. There is no "-0".
     """
 
     def moves_of(state: tuple[str, int]) -> Iterable[tuple[int, int, tuple[str, int]]]:
-        kind, count = state
+        kind, count = state  # of digits; behind the point, of digits that may still come
         if kind == "start":
             yield ord("-"), ord("-"), ("sign", 0)
         if kind in ("start", "sign"):
@@ -48,17 +51,18 @@ def any_number(is_integer: bool | None) -> Automaton:
             yield ord("1"), ord("9"), ("whole", 1)
         if kind == "whole" and count < WHOLE_DIGITS:
             yield ord("0"), ord("9"), ("whole", count + 1)
-        if kind in ("zero", "whole", "minus zero") and is_integer is not True:
+        places = EXACT_DIGITS - (count if kind == "whole" else 0)
+        if kind in ("zero", "whole", "minus zero") and is_integer is not True and places > 0:
             must_differ = kind == "minus zero" or is_integer is False
-            yield ord("."), ord("."), ("only zeros" if must_differ else "places", 0)
-        if kind in ("places", "only zeros") and count < FRACTION_DIGITS:
-            yield ord("0"), ord("0"), (kind, count + 1)
-            yield ord("1"), ord("9"), ("places", count + 1)
+            yield ord("."), ord("."), ("only zeros" if must_differ else "point", places)
+        if kind in ("point", "places", "only zeros") and count > 0:
+            yield ord("0"), ord("0"), ("only zeros" if kind == "only zeros" else "places", count - 1)
+            yield ord("1"), ord("9"), ("places", count - 1)
 
     def is_accepting(state: tuple[str, int]) -> bool:
         if state[0] in ("zero", "whole"):
             return is_integer is not False
-        return state[0] == "places" and state[1] > 0
+        return state[0] == "places"
 
     def sorted_moves(state: tuple[str, int]) -> list[tuple[int, int, tuple[str, int]]]:
         return sorted(moves_of(state))

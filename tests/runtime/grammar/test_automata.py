@@ -67,6 +67,13 @@ def test_what_is_no_number_is_not_accepted(text: str) -> None:
     assert automaton is not None and not automaton.accepts(text)
 
 
+def test_numbers_stay_within_their_bounds_when_they_are_read_as_doubles() -> None:
+    automaton = number_automaton(None, None, Limit(Fraction(3), True), ())
+    assert automaton is not None
+    assert automaton.accepts("2.99999999999999") and not automaton.accepts("2.9999999999999999")
+    assert float("2.9999999999999999") == 3.0
+
+
 PATTERNS = [
     *("a", "^a", "a$", "^a$", "^$", "", "a|b", "^(a|b)*c$", "^a{2}$", "^a{1,3}$", "^a{2,}$", "a+?b", "^.b$"),
     *(
