@@ -25,19 +25,20 @@ from .alternatives import (
     smaller,
 )
 from .automaton import Automaton, intersection, of_length
-from .bounds import MOST_ALTERNATIVES
+from .bounds import MOST_ALTERNATIVES, MOST_LISTED
 from .numbers import Limit
 
 FormOf = Callable[[Places], Form]
 
 
 class TooManyAlternatives(Exception):
-    """More than MOST_ALTERNATIVES."""
+    """More than MOST_ALTERNATIVES, or more than MOST_LISTED values."""
 
 
 def distinct(alternatives: Iterable[Alternative]) -> Form:
     found = tuple(dict.fromkeys(alternatives))
-    if len(found) > MOST_ALTERNATIVES:
+    listed = sum(isinstance(item, Literal) for item in found)
+    if listed > MOST_LISTED or len(found) - listed > MOST_ALTERNATIVES:
         raise TooManyAlternatives
     return found
 
@@ -129,7 +130,7 @@ def last_integer(high: Limit) -> int:
     return math.ceil(high.value) - 1 if high.is_open else math.floor(high.value)
 
 
-def is_empty(item: Alternative, form_of: FormOf, depth: int = 4) -> bool:
+def is_empty(item: Alternative, form_of: FormOf, depth: int = 2) -> bool:
     """Whether it provably has no member; looks `depth` properties and items deep."""
     if is_clearly_empty(item):
         return True
@@ -146,7 +147,26 @@ def is_empty(item: Alternative, form_of: FormOf, depth: int = 4) -> bool:
 
 
 def are_disjoint(left: Form, right: Form, form_of: FormOf) -> bool:
-    return all(is_empty(item, form_of) for item in intersect(left, right, form_of))
+    return all(
+        _are_told_apart(a, b, form_of)
+        or all(is_empty(item, form_of) for item in intersect((a,), (b,), form_of))
+        for a in left
+        for b in right
+        if kind_of(a) is kind_of(b)
+    )
+
+
+def _are_told_apart(left: Alternative, right: Alternative, form_of: FormOf) -> bool:
+    """Whether a required property has other listed values in each; the quick way for many branches."""
+    if not isinstance(left, Object) or not isinstance(right, Object):
+        return False
+    for name in left.required:
+        if name in right.required:
+            values = [set(form_of(item.value(name))) for item in (left, right)]
+            are_listed = all(isinstance(one, Literal) for one in values[0] | values[1])
+            if are_listed and values[0].isdisjoint(values[1]):
+                return True
+    return False
 
 
 def accepts(item: Alternative, value: Any, form_of: FormOf) -> bool:

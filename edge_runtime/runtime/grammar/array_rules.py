@@ -44,6 +44,7 @@ class ArrayWriter:
             return self._containing()
         if item.unique and self._most != 1 and not self._is_unique_anyway():
             return self._without_duplicates()
+        self._write_positions()
         return [(Words("["), BLANK, *row) for row in self._items_from(0)]
 
     def _items_from(self, index: int) -> list[Row]:
@@ -58,14 +59,15 @@ class ArrayWriter:
         comma: Row = () if index == 0 else (Words(","), BLANK)
         if index >= self._prefix:
             return self._loop(index, value)
-        found.append((*comma, Ref(value), self._position(index + 1)))
+        found.append((*comma, Ref(value), Ref(self._names[index + 1])))
         return found
 
-    def _position(self, index: int) -> Ref:
-        if index not in self._names:
+    def _write_positions(self) -> None:
+        """A rule for what comes behind each number of items that has an item of its own next."""
+        last = self._prefix if self._most is None else min(self._prefix, self._most)
+        for index in range(last, 0, -1):
             self._names[index] = name = self._rules.new("arr")
             self._rules.add(name, *self._items_from(index))
-        return Ref(self._names[index])
 
     def _loop(self, index: int, value: str) -> list[Row]:
         more = f"{value}-more"

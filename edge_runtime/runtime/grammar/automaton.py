@@ -11,11 +11,12 @@ from .bounds import MOST_STATES
 from .char_sets import ANY
 
 Move = tuple[int, int, int]  # first code point, last code point, next state
+_MOST_LETTERS = 100_000  # states of listed texts, which never multiply
 State = TypeVar("State", bound=Hashable)
 
 
 class TooManyStates(Exception):
-    """An automaton would have more than MOST_STATES states."""
+    """An automaton would have more states than the bound."""
 
 
 @dataclass(frozen=True, eq=False)  # compared by identity: makers keep and hand out the same one again
@@ -42,8 +43,12 @@ def explore(
     start: State,
     moves_of: Callable[[State], Iterable[tuple[int, int, State]]],
     is_accepting: Callable[[State], bool],
+    most_states: int = MOST_STATES,
 ) -> Automaton:
-    """The automaton of all states that `start` leads to, without those that never accept."""
+    """The automaton of all states that `start` leads to, without those that never accept.
+
+    Raises TooManyStates.
+    """
     numbers: dict[State, int] = {start: 0}
     order = [start]
     moves: list[list[Move]] = []
@@ -53,7 +58,7 @@ def explore(
             number = numbers.setdefault(target, len(order))
             if number == len(order):
                 order.append(target)
-                if number >= MOST_STATES:
+                if number >= most_states:
                     raise TooManyStates
             found.append((first, last, number))
         moves.append(found)
@@ -161,7 +166,7 @@ def complement(automaton: Automaton) -> Automaton:
             if start <= last:
                 yield start, last, -1
 
-    return explore(0, moves_of, lambda state: state < 0 or not automaton.accepting[state])
+    return explore(0, moves_of, lambda state: state < 0 or not automaton.accepting[state], _MOST_LETTERS)
 
 
 @lru_cache(maxsize=256)
@@ -178,7 +183,7 @@ def of_words(words: frozenset[str]) -> Automaton:
             if prefix not in following:
                 following[prefix] = []
                 following[word[: end - 1]].append(word[end - 1])
-    return explore("", moves_of, words.__contains__)
+    return explore("", moves_of, words.__contains__, _MOST_LETTERS)
 
 
 @lru_cache(maxsize=64)

@@ -55,10 +55,10 @@ class ValueWriter:
 
     def _rows(self, places: Places) -> Iterator[Row]:
         form = narrowed(self._normalizer.form(places), places, self._document)
-        yield from self._literals([item for item in form if isinstance(item, Literal)])
         objects = [item for item in form if isinstance(item, Object)]
         arrays = [item for item in form if isinstance(item, Array)]
         try:
+            yield from self._literals([item for item in form if isinstance(item, Literal)])
             for item in form:
                 if isinstance(item, Number):
                     yield from self._number(item)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from typing import Any
 
 import pytest
@@ -318,3 +319,55 @@ def counts_of(grammar: Gbnf) -> tuple[int, int | None]:
         assert step <= 1 or finer >= step - 1 or all(low == high for low, high, s in found if s == step)
     most = sum(high for _, high, _ in found)
     return int(sum(low for low, _, _ in found)), None if most == float("inf") else int(most)
+
+
+LARGE: dict[str, dict[str, Any]] = {
+    "10,000 listed words": {"enum": [f"word number {number}" for number in range(10_000)]},
+    "500 properties and others": {
+        "properties": {f"property_{number}": {"type": "string"} for number in range(500)},
+        "required": [f"property_{number}" for number in range(0, 500, 5)],
+        "additionalProperties": {"type": "integer"},
+    },
+    "100 branches with a mark": {
+        "oneOf": [
+            {"properties": {"a": {}, "kind": {"const": number}}, "required": ["a", "kind"]}
+            for number in range(100)
+        ]
+    },
+    "a tuple of 2,000": {"type": "array", "prefixItems": [{"type": "null"}] * 2000, "minItems": 1999},
+    "150 different numbers": {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 1, "maximum": 150},
+        "uniqueItems": True,
+    },
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_large_schemas_are_converted_within_seconds(name: str) -> None:
+    started_s = time.process_time()
+    text = grammar_of_schema(LARGE[name])
+    assert time.process_time() - started_s < 5
+    check_grammar(text)
+    answer = Gbnf(text).sample(random.Random(1))
+    assert validator_for(LARGE[name]).is_valid(json.loads(answer))
+
+
+def test_usual_schemas_take_milliseconds() -> None:
+    """Medians, since other programs may hold the processor."""
+    wide = {
+        f"field_{number}": {"type": ("string", "integer", "boolean")[number % 3]} for number in range(200)
+    }
+    assert median_s(SCHEMAS_IN_USE["pydantic: constrained fields"]) < 0.02
+    assert median_s(SCHEMAS_IN_USE["function: weather"]) < 0.005
+    assert median_s({"type": "object", "properties": wide, "required": list(wide)[::2]}) < 0.1
+
+
+def median_s(schema: dict[str, Any]) -> float:
+    grammar_of_schema(schema)
+    times = []
+    for _ in range(7):
+        started_s = time.process_time()
+        grammar_of_schema(schema)
+        times.append(time.process_time() - started_s)
+    return sorted(times)[3]
