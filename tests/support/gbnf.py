@@ -153,7 +153,7 @@ class Gbnf:
         heights = dict.fromkeys(self.rules, float("inf"))
         for _ in range(len(self.rules) + 1):
             before = dict(heights)
-            for name, node in self.rules.items():
+            for name, node in reversed(self.rules.items()):  # most refer to later ones
                 heights[name] = 1 + self._height(node, heights)
             if heights == before:
                 break
