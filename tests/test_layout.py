@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -80,6 +81,14 @@ def test_each_folder_says_what_it_holds(folder: Path) -> None:
     assert (folder / "__init__.py").is_file()
     text = (folder / "__init__.py").read_text(encoding="utf-8")
     assert text.startswith('"""'), f"{folder}: the docstring says what lives here"
+
+
+@pytest.mark.parametrize("folder", ["edge_runtime", "tools", "scripts", "tests"])
+def test_the_first_line_of_a_module_names_the_thing(folder: str) -> None:
+    riddle = re.compile(r'"""(What|Which|Where|How|Whether|Who|When|Why|From)\b')
+    files = [path for path in (ROOT / folder).rglob("*.py") if ".venv" not in path.parts]
+    assert files
+    assert [str(path) for path in files if riddle.match(path.read_text(encoding="utf-8"))] == []
 
 
 def test_tests_mirror_the_folders() -> None:

@@ -1,4 +1,4 @@
-"""Reads a GGUF file forward, piece by piece, and trusts none of it.
+"""A cursor over an untrusted GGUF file: reads forward, checks every length.
 
 Every length is checked against the file's real size before anything is read or
 allocated. The file is read, never mapped: one that shrinks under a mapping ends

@@ -1,4 +1,4 @@
-"""Where a user's files are: on each system, with an older folder there, and without a home."""
+"""User folders on each system, with an older folder there, and without a home."""
 
 from __future__ import annotations
 

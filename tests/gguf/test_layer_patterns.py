@@ -1,4 +1,4 @@
-"""Which layers slide, which own a cache, and what tensors are called."""
+"""Layer patterns and tensor names: sliding layers, layers that own a cache."""
 
 from __future__ import annotations
 

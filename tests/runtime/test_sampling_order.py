@@ -1,4 +1,4 @@
-"""Whose sampling counts: a keyword, then the manifest, then the model's file, then ours."""
+"""The order of sampling settings: a keyword, the manifest, the model's file, ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where no child process may or can be started: everything works that can, and the rest says so."""
+"""Everything without child processes: it works where it can, and the rest says so."""
 
 from __future__ import annotations
 

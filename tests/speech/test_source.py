@@ -1,4 +1,4 @@
-"""What may be given as a source of sound, and what is refused."""
+"""Sources of sound that are taken, and those that are refused."""
 
 from __future__ import annotations
 

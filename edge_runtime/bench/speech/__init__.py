@@ -1,4 +1,4 @@
-"""How well speech is understood here, and at what cost: real clips, whose words are known.
+"""Benchmark of speech recognition: word errors, delays and cost over real clips whose words are known.
 
 clips = choose_clips(read_manifest(default_manifest()), languages=("en",))
 with SpeechRuntime.open() as runtime:

@@ -1,4 +1,4 @@
-"""Which clips there are, and what is said in them: one JSON object a line."""
+"""The list of clips and of the words said in them: one JSON object a line."""
 
 from __future__ import annotations
 

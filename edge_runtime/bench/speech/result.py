@@ -1,4 +1,4 @@
-"""What was found clip by clip, and added up."""
+"""Results of the speech benchmark, clip by clip and in total."""
 
 from __future__ import annotations
 

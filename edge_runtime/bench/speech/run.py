@@ -1,4 +1,4 @@
-"""Every clip heard twice: live, and as a whole."""
+"""The run of the speech benchmark: every clip recognized live, and as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One transcript after the other, each of a recording, in front of a person or for a script."""
+"""Transcripts of recordings, one after the other, for transcribe and translate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees on a terminal: answers, captions, progress, errors.
+"""Terminal output and input: answers, captions, tables, progress, errors.
 
 Answers go to stdout, all else to stderr.
 Imports everything below `cli`.

@@ -1,4 +1,4 @@
-"""What chat and generate share: opening a model in front of a person, showing an answer as it comes."""
+"""Showing an answer as it comes, and its cost, for chat and generate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a transcript goes: to the terminal as it is spoken, to stdout, to files."""
+"""The outputs of a transcript: live captions, stdout, files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors and problems as a person sees them: what is wrong, and a hint."""
+"""Errors and problems on a terminal: the message, and a hint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which error ends the program with which status. Every leaf of the error tree is here."""
+"""Exit statuses: one for each kind of error. Every leaf of the error tree is here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Ctrl-C does depends on the moment: stop the answer, clear the line, nothing."""
+"""Handling of Ctrl-C: stop the answer, clear the line, or nothing, by the moment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Captions on a terminal, redrawn in place: final words plainly, words that may still change faintly."""
+"""Live captions on a terminal, redrawn in place: final words plainly, others faintly."""
 
 from __future__ import annotations
 

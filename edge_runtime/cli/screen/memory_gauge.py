@@ -1,4 +1,4 @@
-"""What an open model holds, against its plan: one line after an answer, a table on request."""
+"""The memory of an open model against its plan: one line after an answer, a table on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees while bytes go by: a bar on a terminal, a line now and then elsewhere. All on stderr."""
+"""Progress on stderr: a bar on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 

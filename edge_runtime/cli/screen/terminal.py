@@ -1,4 +1,4 @@
-"""What a person sees: clean text, wrapped at words; notes that do not mix with the answer."""
+"""Text on a terminal: clean, wrapped at words, with notes that do not mix with the answer."""
 
 from __future__ import annotations
 

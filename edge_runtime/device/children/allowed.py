@@ -1,4 +1,4 @@
-"""Whether this process may start child processes, and why not.
+"""The permission to start child processes, and the reason where there is none.
 
 Where Python is part of an app, sys.executable can be the app itself: starting it with
 arguments meant for Python would open the app a second time. Phones and browsers allow

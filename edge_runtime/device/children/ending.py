@@ -1,4 +1,4 @@
-"""How a child process ended, in one type and one wording."""
+"""The end of a child process, in one type and one wording."""
 
 from __future__ import annotations
 

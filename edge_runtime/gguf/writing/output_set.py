@@ -1,4 +1,4 @@
-"""Files that belong together: all of them get their names, or none does."""
+"""Sets of output files: all of them get their names, or none does."""
 
 from __future__ import annotations
 

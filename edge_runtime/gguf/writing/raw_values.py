@@ -1,4 +1,4 @@
-"""Another file's metadata, carried over to the last bit: numbers keep their type, text its bytes."""
+"""Metadata copied from another file without a change: numbers keep their type, text its bytes."""
 
 from __future__ import annotations
 

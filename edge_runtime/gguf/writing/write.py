@@ -1,4 +1,4 @@
-"""A whole GGUF file, one tensor after the other, each in as many pieces as it likes."""
+"""Writing a GGUF file: tensors in order, each streamed in pieces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Begins to write a large file to the disk while it is still being made."""
+"""Early writeback: a large file goes to the disk while it is still being made."""
 
 from __future__ import annotations
 

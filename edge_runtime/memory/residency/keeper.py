@@ -1,4 +1,4 @@
-"""Carries out a ResidencyLayout on a loaded model, and says how it stands."""
+"""The keeper of a loaded model's pages: carries out a ResidencyLayout and reports on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Watches the process while a model is open, and makes room before the budget is reached."""
+"""The memory monitor: makes room before the budget is reached while a model is open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling the system which mapped pages to keep, to read ahead and to let go.
+"""Advice to the system about mapped pages: keep, read ahead, release.
 
 Linux and Android have every call used here (MADV_PAGEOUT since 5.4, MADV_POPULATE_READ
 since 5.14); where one is missing, what() says so and the call does nothing. Addresses are

@@ -1,4 +1,4 @@
-"""What one place of a schema allows, as a list of alternatives of one JSON type each.
+"""Alternatives of one place of a schema, each of one JSON type.
 
 A schema inside another one is not looked into before it is needed: a property or an item
 holds the places (JSON pointers) of all schemas that speak of it.

@@ -1,4 +1,4 @@
-"""What the keywords of one schema say of each type, read and checked; none that leads to other schemas
+"""Keywords of one schema, read and checked by type; none that leads to other schemas.
 at the same place."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From sound to a transcript: live, while it comes in, and whole files.
+"""Transcripts of sound: live, while it comes in, and of whole files.
 
 with listen(microphone, recognizer, speech_model) as stream:
     for event in stream: ...

@@ -1,4 +1,4 @@
-"""What a part of the measurement is given, and what it gives."""
+"""The interface of one part of the speech measurement."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a child process may be started."""
+"""The permission to start child processes."""
 
 from __future__ import annotations
 

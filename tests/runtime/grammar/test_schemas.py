@@ -1,4 +1,4 @@
-"""What the grammar of a schema allows, read from its text by an interpreter of its own."""
+"""Grammars of schemas, read from their text by an interpreter of its own."""
 
 from __future__ import annotations
 

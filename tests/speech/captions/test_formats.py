@@ -1,4 +1,4 @@
-"""What programs make of our files."""
+"""Transcript files as other programs read them."""
 
 from __future__ import annotations
 

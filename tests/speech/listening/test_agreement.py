@@ -1,4 +1,4 @@
-"""Which words count as certain, and what follows those that were told."""
+"""Agreement of two passes: the words that count as certain."""
 
 from __future__ import annotations
 

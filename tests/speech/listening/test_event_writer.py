@@ -1,4 +1,4 @@
-"""From words to events: order, seams, utterances."""
+"""Words to events: order, seams, utterances."""
 
 from __future__ import annotations
 

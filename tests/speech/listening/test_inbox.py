@@ -1,4 +1,4 @@
-"""How sound gets from a live source to whoever recognizes it: thread, backlog, stop."""
+"""The inbox of live sound: thread, backlog, stop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a chat model is asked, and what is taken away from its reply."""
+"""The prompt of a translating chat model, and the cleaning of its reply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where segments begin and end, for probabilities written by hand. A frame is 512 samples, 32 ms."""
+"""Segments for probabilities written by hand. A frame is 512 samples, 32 ms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What counts as a loop, and what is too much for the time."""
+"""Loops in Whisper's text, and text that is too much for the time."""
 
 from __future__ import annotations
 

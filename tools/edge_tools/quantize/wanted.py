@@ -1,4 +1,4 @@
-"""From a type for each class to a type for every tensor, as llama.cpp itself decides."""
+"""A type for every tensor from a type for each class, as llama.cpp itself decides."""
 
 from __future__ import annotations
 
