@@ -35,7 +35,7 @@ _HOW = """\
 Each case is a process of its own: it opens the model with the plan's choices, evaluates a prompt of
 random token ids and draws 16 more. Measured is the peak of RssAnon and RssFile from loading's end on,
 20 looks a second, with the page tables (VmPTE). Where the prompt does not fill the context, "planned"
-is the plan at so many tokens (`edge_runtime/measure_expected.py`): less of the attention masks and of
+is the plan at so many tokens (`edge_runtime/memory/expected.py`): less of the attention masks and of
 the rows of embedding tables is touched then. Sizes are MB of 1,000,000 bytes; an error above 0
 means that the plan says too much. Worst first."""
 
