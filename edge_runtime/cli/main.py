@@ -14,29 +14,9 @@ from typing import Any, NoReturn
 from ..errors import EdgeRuntimeError
 from ..values.files import is_disk_full
 from ..values.version import __version__
+from .commands import SUMMARIES
 from .screen.errors import print_error
 from .screen.exit_status import CANCELLED, ENGINE, GOOD, exit_status_of
-
-_COMMANDS = (
-    "chat",
-    "generate",
-    "transcribe",
-    "translate",
-    "listen",
-    "plan",
-    "models",
-    "doctor",
-    "bench",
-    "synth",
-    "convert",
-    "quantize",
-    "imatrix",
-    "slice",
-    "inspect",
-    "verify",
-    "diff",
-    "quality",
-)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,8 +34,12 @@ class _Parser(argparse.ArgumentParser):
         super().error(message + hint)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """One subcommand a module; each module has add_parser(commands) and sets `run`."""
+def build_parser(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
+    """One command a module; each module has add_parser(commands) and sets `run`.
+
+    argv: what will be parsed. Only the module of its command is imported then, since the
+    help of all and every other command would pay for the rest; default: all of them.
+    """
     parser = _Parser(
         prog="edge-runtime",
         description="Run language models offline, on the memory this device really has.",
@@ -65,8 +49,11 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"edge-runtime {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name in _COMMANDS:
-        import_module(f".commands.{name}", __package__).add_parser(commands)
+    for name, summary in SUMMARIES.items():
+        if argv is None or name in argv:
+            import_module(f".commands.{name}", __package__).add_parser(commands)
+        else:
+            commands.add_parser(name, help=summary, add_help=False)
     return parser
 
 
@@ -89,7 +76,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    args = build_parser().parse_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser(given).parse_args(given)
     try:
         status: int = args.run(args)
         sys.stdout.flush()

@@ -9,7 +9,6 @@ from ..errors import OptionInvalid
 from ..values.records import GenerationOptions, generation_options
 from .engine import GenerationRequest
 from .engine.request import Event
-from .grammar.constraint import grammar_of_options
 from .prompt.fitting import Messages, Prompt, PromptFitter
 from .prompt.tokens import check_token_ids
 
@@ -67,6 +66,18 @@ def _request(prompt: Prompt, generation: GenerationOptions, emit: Emit) -> Gener
         generation,
         emit,
         text=prompt.text,
-        grammar=grammar_of_options(generation),
+        grammar=grammar_of(generation),
         dropped_turns=prompt.dropped_turns,
     )
+
+
+def grammar_of(options: GenerationOptions) -> str | None:
+    """grammar_of_options(), whose 20 modules are imported only where an answer is constrained.
+
+    Raises OptionInvalid for a schema or grammar that cannot be kept.
+    """
+    if options.json_schema is None and options.grammar is None:
+        return None
+    from .grammar.constraint import grammar_of_options
+
+    return grammar_of_options(options)

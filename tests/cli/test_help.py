@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import ast
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
 
-from edge_runtime.cli.main import build_parser
+from edge_runtime.cli.commands import SUMMARIES
+from edge_runtime.cli.main import build_parser, main
 
 Parsers = dict[str, argparse.ArgumentParser]
 # Here an option has another meaning than elsewhere, and says so.
@@ -97,3 +101,34 @@ def test_help_fits_80_columns(commands: Parsers, monkeypatch: pytest.MonkeyPatch
         line for parser in commands.values() for line in parser.format_help().splitlines() if len(line) > 80
     ]
     assert too_long == []
+
+
+def test_the_help_of_all_commands_imports_none_of_them() -> None:
+    code = (
+        "import sys\nfrom edge_runtime.cli.main import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "names = [name for name in sys.modules if name.startswith('edge_runtime.')]\n"
+        "print(sorted(name for name in [*names, 'numpy'] if name in sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ast.literal_eval(done.stderr)
+    assert "edge_runtime.cli.main" in loaded
+    folders = {name.split(".")[1] for name in loaded if "." in name}
+    assert folders <= {"cli", "errors", "values"} and "numpy" not in loaded
+    assert [name for name in loaded if name.startswith("edge_runtime.cli.commands.")] == []
+
+
+def test_the_help_is_the_same_with_all_commands_and_with_none(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = []
+    for argv in (None, ["--help"]):
+        build_parser(argv).print_help()
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize("command", SUMMARIES)
+def test_a_command_works_with_its_own_module_alone(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: edge-runtime {command}" in capsys.readouterr().out

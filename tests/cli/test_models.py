@@ -19,11 +19,6 @@ from edge_runtime.cli.screen import progress_bar
 from edge_runtime.cli.screen.progress_bar import ConsoleProgress
 
 
-@pytest.fixture(autouse=True)
-def only_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "_COMMANDS", ("models",))
-
-
 @pytest.fixture
 def stick(tmp_path: Path) -> Path:
     """A folder with the tiny model, which the catalog knows."""

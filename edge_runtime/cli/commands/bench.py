@@ -12,7 +12,7 @@ from ...values.units import ByteUnits, byte_units_of, format_bytes
 from ..options.model_options import add_model_options, model_name, open_runtime
 from ..options.shared_options import add_json_option
 from ..screen.exit_status import GOOD
-from . import bench_speech
+from . import SUMMARIES, bench_speech
 
 if TYPE_CHECKING:
     from ...bench.speed import BenchResult
@@ -24,7 +24,7 @@ _Commands = Any  # argparse does not name the type of its subparsers
 def add_parser(commands: _Commands) -> None:
     parser = commands.add_parser(
         "bench",
-        help="measure speed and memory",
+        help=SUMMARIES["bench"],
         description="Measure a chat model's speed and memory on this device. Nothing else should be running.",
     )
     add_model_options(parser)

@@ -31,6 +31,7 @@ from ..screen.interrupts import Interrupts
 from ..screen.memory_gauge import memory_line
 from ..screen.table import Column, table_lines
 from ..screen.terminal import Screen
+from . import SUMMARIES
 
 if TYPE_CHECKING:
     from ...assistant.conversation import Conversation
@@ -48,7 +49,7 @@ _COLUMNS = (
 
 
 def add_parser(commands: Any) -> None:
-    text = "talk to a model; with a PROMPT, or with stdin from a pipe, answer once"
+    text = SUMMARIES["chat"]
     parser: argparse.ArgumentParser = commands.add_parser(
         "chat", help=text, description=sentence(text), usage="edge-runtime chat [OPTIONS] [PROMPT]"
     )

@@ -12,6 +12,7 @@ from ...values.units import format_bytes
 from ..options.shared_options import add_json_option, add_output_file
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
+from . import SUMMARIES
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.convert import Converted
@@ -30,7 +31,7 @@ _TYPE_HELP = (
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("convert", help="convert a Hugging Face checkpoint or LoRA adapter to GGUF")
+    parser = commands.add_parser("convert", help=SUMMARIES["convert"])
     parser.description = _ABOUT
     parser.add_argument(
         "folder", type=Path, nargs="?", metavar="DIR", help="folder of a Hugging Face checkpoint"

@@ -13,6 +13,7 @@ from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.sentences import page_columns
 from ..screen.table import Column, table_lines
+from . import SUMMARIES
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.diff import Difference, MetadataChange, TensorChange
@@ -28,7 +29,7 @@ _SIGNS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("diff", help="compare two GGUF files")
+    parser = commands.add_parser("diff", help=SUMMARIES["diff"])
     parser.description = (
         "List the metadata that differs and how far apart the weights are, the worst tensor first. "
         "Exit status 0 when all is equal, 1 when not."

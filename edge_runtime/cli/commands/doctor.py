@@ -28,6 +28,7 @@ from ..screen.errors import problem_text
 from ..screen.exit_status import AUDIO, ENGINE, GOOD, MEMORY, MODEL
 from ..screen.sentences import PIPE_COLUMNS, wrapped
 from ..screen.table import Column, table_lines
+from . import SUMMARIES
 
 _WIDTH, _INDENT = PIPE_COLUMNS, 12
 _MODELS = (Column(least=30), Column(least=9, right=True, gap=1))
@@ -37,7 +38,7 @@ _STATUS_OF = {Part.ENGINE: ENGINE, Part.MEMORY: MEMORY, Part.MODEL: MODEL, Part.
 def add_parser(commands: Any) -> None:
     parser = commands.add_parser(
         "doctor",
-        help="say what this device has and what to do about each problem",
+        help=SUMMARIES["doctor"],
         description="Check processor, memory, engine, models and audio. "
         "Exit status 0 when nothing stands in the way of running a model, "
         "else 6 (engine), 4 (memory) or 3 (no model).",

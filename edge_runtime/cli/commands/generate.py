@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...device.process_memory import PeakSampler
 from ...errors import OptionInvalid
-from ...runtime.grammar.constraint import grammar_of_options
 from ...runtime.report import RuntimeFigures, reply_report
 from ...values.records import FinishReason, GenerationKeywords, Reply, generation_options
 from ..options.model_options import (
@@ -25,13 +24,14 @@ from ..screen.answering import describe_cost, note_base_model, show_answer
 from ..screen.exit_status import CANCELLED, GOOD
 from ..screen.interrupts import Interrupts
 from ..screen.terminal import Screen
+from . import SUMMARIES
 
 if TYPE_CHECKING:
     from ...runtime.runtime import Runtime
 
 
 def add_parser(commands: Any) -> None:
-    text = "answer one prompt, from the argument or from stdin"
+    text = SUMMARIES["generate"]
     parser: argparse.ArgumentParser = commands.add_parser(
         "generate", help=text, description=sentence(text), usage="edge-runtime generate [OPTIONS] [PROMPT]"
     )
@@ -90,7 +90,9 @@ def _keywords(args: argparse.Namespace) -> GenerationKeywords:
         keywords["json_schema"] = read_schema(args.schema)
     if args.grammar:
         keywords["grammar"] = read_text_file(args.grammar, "grammar")
-    grammar_of_options(generation_options({}, keywords))  # raises where a value or a schema is refused
+    from ...runtime.requests import grammar_of
+
+    grammar_of(generation_options({}, keywords))  # raises where a value or a schema is refused
     return keywords
 
 

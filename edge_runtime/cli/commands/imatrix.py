@@ -12,6 +12,7 @@ from ..options.reading_options import add_reading_options, read_text, reading_nu
 from ..options.shared_options import add_json_option, add_model_argument, add_output_file
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
+from . import SUMMARIES
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.imatrix import ImportanceMatrix
@@ -24,7 +25,7 @@ _ABOUT = (
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("imatrix", help="measure which weights a text uses most, for quantize")
+    parser = commands.add_parser("imatrix", help=SUMMARIES["imatrix"])
     parser.description = _ABOUT
     add_model_argument(parser)
     add_reading_options(parser, chunks="all that the text has")

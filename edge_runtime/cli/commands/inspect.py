@@ -14,6 +14,7 @@ from ..options.shared_options import add_json_option, add_model_argument
 from ..screen.exit_status import GOOD
 from ..screen.sentences import page_columns, wrapped
 from ..screen.table import Column, table_lines
+from . import SUMMARIES
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.inspect import ClassSize, Inspection, TypeSize
@@ -36,7 +37,7 @@ _SHOWN_APART = ("name", "architecture", "parameters")  # facts that the first li
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("inspect", help="show what is in a GGUF file")
+    parser = commands.add_parser("inspect", help=SUMMARIES["inspect"])
     parser.description = (
         "Show metadata, weights by class with their bits per weight, and what the model would hold in "
         "memory. Only the file's header is read."

@@ -21,6 +21,7 @@ from ..options.translation_options import Translation, add_translation_options
 from ..screen.caption_output import CaptionOutput, Writing
 from ..screen.exit_status import GOOD
 from ..screen.terminal import Screen
+from . import SUMMARIES
 from .recordings import show_stream
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ _ABOUT = (
 def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "listen",
-        help="show live captions of a microphone",
+        help=SUMMARIES["listen"],
         description=_ABOUT,
         usage="edge-runtime listen [OPTIONS] [-]",
     )

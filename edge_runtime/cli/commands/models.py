@@ -20,6 +20,7 @@ from ..options.shared_options import add_json_option, sentence
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
+from . import SUMMARIES
 
 _COLUMNS = (
     Column("NAME"),
@@ -34,7 +35,7 @@ _NAME_COLUMNS = 24  # a longer name gets a line of its own
 
 
 def add_parser(commands: Any) -> None:
-    text = "list, fetch and remove models"
+    text = SUMMARIES["models"]
     parser = commands.add_parser("models", help=text, description=sentence(text))
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     _add_readers(actions)

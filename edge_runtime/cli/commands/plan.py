@@ -13,6 +13,7 @@ from ...errors import MemoryBudgetExceeded, OptionInvalid
 from ..options.model_options import add_load_options, load_options
 from ..options.shared_options import DEFAULT_MODEL_HELP, MODEL_METAVAR, add_json_option, add_plot_option
 from ..screen.exit_status import GOOD
+from . import SUMMARIES
 
 if TYPE_CHECKING:
     from ...bench.plan_check import Measured
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "plan",
-        help="say what a model would hold in memory, and which settings fit",
+        help=SUMMARIES["plan"],
         description="What a model would hold in memory, part by part, and the best settings that a "
         "budget allows. Nothing is loaded, except with --measure. Exit status 4 when it does not fit.",
     )

@@ -15,6 +15,7 @@ from ..options.shared_options import MODEL_METAVAR, add_json_option, add_model_a
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
+from . import SUMMARIES
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.quality import ModelQuality, Quality
@@ -37,7 +38,7 @@ _COLUMNS = (
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("quality", help="measure what quantization cost: perplexity, KL divergence")
+    parser = commands.add_parser("quality", help=SUMMARIES["quality"])
     parser.description = _ABOUT
     add_model_argument(parser, nargs="+")
     parser.add_argument(

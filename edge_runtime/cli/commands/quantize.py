@@ -17,6 +17,7 @@ from ..screen.plan_report import plan_lines
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.sentences import wrapped
 from ..screen.table import Column, table_lines
+from . import SUMMARIES
 from .inspect import class_table, memory_lines
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
@@ -52,7 +53,7 @@ def _recipes() -> str:
 def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "quantize",
-        help="write a GGUF file in smaller types",
+        help=SUMMARIES["quantize"],
         description="\n".join(wrapped(_ABOUT, indent="")),
         formatter_class=_HelpWithRecipes,
         epilog=_RECIPES,

@@ -14,6 +14,7 @@ from ..options.shared_options import add_json_option, add_model_argument, add_ou
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
+from . import SUMMARIES
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.slice import Sliced
@@ -27,7 +28,7 @@ _COLUMNS = (Column(least=12), Column("BEFORE", least=13, right=True), Column("AF
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("slice", help="cut a smaller Gemma 3n out of a larger one")
+    parser = commands.add_parser("slice", help=SUMMARIES["slice"])
     parser.description = _ABOUT
     add_model_argument(parser)
     add_output_file(parser, "GGUF file to write")

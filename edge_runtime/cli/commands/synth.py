@@ -12,6 +12,7 @@ from ..options.shared_options import MODEL_HELP, add_json_option, add_output_fil
 from ..screen.exit_status import GOOD
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
+from . import SUMMARIES
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.synth import Written
@@ -39,7 +40,7 @@ _COLUMNS = (
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser("synth", help="write a model with random weights, to measure with")
+    parser = commands.add_parser("synth", help=SUMMARIES["synth"])
     parser.description = _ABOUT
     parser.add_argument(
         "shape", metavar="SHAPE", help="such as gemma-3n-e2b, or a JSON file; a wrong name lists all"

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..options.speech_options import add_output_options, add_speech_options
 from ..options.translation_options import Translation
+from . import SUMMARIES
 from .recordings import add_recording_options, run_recordings
 
 _ABOUT = (
@@ -19,7 +20,7 @@ _ABOUT = (
 def add_parser(commands: Any) -> None:
     parser: argparse.ArgumentParser = commands.add_parser(
         "transcribe",
-        help="transcribe recordings: text, subtitles or JSON",
+        help=SUMMARIES["transcribe"],
         description=_ABOUT,
         usage="edge-runtime transcribe [OPTIONS] FILE...",
     )

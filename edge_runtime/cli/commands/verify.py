@@ -16,6 +16,7 @@ from ...values.display_text import clean
 from ..options.shared_options import MODEL_HELP, MODEL_METAVAR, add_json_option
 from ..screen.exit_status import GOOD, MODEL
 from ..screen.progress_bar import ConsoleProgress
+from . import SUMMARIES
 
 if TYPE_CHECKING:  # the tool itself is imported when the command runs: every command imports this module
     from edge_tools.verify import Problem, VerifyReport
@@ -30,9 +31,7 @@ _ABOUT = (
 
 
 def add_parser(commands: Any) -> None:
-    parser = commands.add_parser(
-        "verify", help="check hashes and contents of model files", description=_ABOUT
-    )
+    parser = commands.add_parser("verify", help=SUMMARIES["verify"], description=_ABOUT)
     parser.add_argument(
         "names", nargs="*", metavar=MODEL_METAVAR, help=f"{MODEL_HELP} (default: all that are in the store)"
     )
