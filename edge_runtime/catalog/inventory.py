@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from ..device.folders import store_folder
-from ..errors import ModelFileInvalid, ModelNotFound
+from ..errors import ModelFileInvalid, ModelNotFound, ModelUnsupported
+from ..gguf.header import first_of_set, read_header
 from ..values.files import hash_file
 from ..values.progress import QUIET, OnProgress, Progress, progress_of
 from .catalog import (
@@ -134,7 +135,9 @@ class Verified:
 
 
 def models() -> tuple[ModelEntry, ...]:
-    """Every file of every model of the catalog, then the imported files. Hashes nothing, opens no connection.
+    """Every file of every model of the catalog, then the imported files.
+
+    Of imported files the headers are read. Hashes nothing, opens no connection.
 
     Raises ModelFileInvalid for a manifest of the user's own that is damaged.
     """
@@ -187,7 +190,18 @@ def _known_entry(manifest: Manifest, file: ModelFile) -> ModelEntry:
 
 
 def _own_entry(path: Path) -> ModelEntry:
-    return _entry(path.parent.name, path, path.stat().st_size, None, None)
+    entry = _entry(path.parent.name, path, path.stat().st_size, None, None)
+    return entry if _is_whole(path) else replace(entry, state=FileState.DAMAGED)
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether all that a file's tables name is there, in it and in the other files of its set."""
+    first = first_of_set(path)
+    try:
+        read_header(first)
+    except (ModelFileInvalid, ModelNotFound, ModelUnsupported):
+        return False
+    return True
 
 
 def _entry(

@@ -39,6 +39,7 @@ class FileState(str, Enum):
     UNVERIFIED = "unverified"  # here, but nobody has compared it with a known sha256
     PARTIAL = "partial"
     ABSENT = "not here"
+    DAMAGED = "damaged"  # here, but cut short, or without the other files of its set
 
 
 @dataclass(frozen=True)

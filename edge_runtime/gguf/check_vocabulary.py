@@ -8,6 +8,8 @@ Source: llama.cpp src/llama-vocab.cpp at 0c1e57098.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from .header import GgufHeader
@@ -101,16 +103,26 @@ def _has_token(header: GgufHeader, model: str, name: str, count: int) -> bool:
 
 
 def _check_distinct(header: GgufHeader, tokens: GgufStringArray) -> None:
-    """llama.cpp asserts that all tokens differ. It sees them up to the first zero
-    byte, and gives an empty one a name of its own."""
     if not tokens.may_repeat():
         return
+    repeated = repeated_token(tokens.iter_bytes())
+    if repeated is not None:
+        first, second = repeated
+        raise header.invalid(_TOKENS, "each token once", f"{tokens[second]!r} as number {first} and {second}")
+
+
+def repeated_token(tokens: Iterable[bytes]) -> tuple[int, int] | None:
+    """The numbers of the first two tokens that are the same; None when all differ.
+
+    llama.cpp asserts that they do. It sees them up to the first zero byte, and gives an
+    empty one a name of its own.
+    """
     seen: dict[bytes, int] = {}
-    for index, token in enumerate(tokens.iter_bytes()):
+    for index, token in enumerate(tokens):
         text = token.partition(b"\0")[0]
         if text and seen.setdefault(text, index) != index:
-            found = f"{tokens[index]!r} as number {seen[text]} and {index}"
-            raise header.invalid(_TOKENS, "each token once", found)
+            return seen[text], index
+    return None
 
 
 def _check_bytes(header: GgufHeader, tokens: GgufStringArray) -> None:

@@ -67,6 +67,7 @@ class Cursor:
         self.path = path
         self.size_bytes = size_bytes
         self.position = 0  # in the file; the window is never behind it
+        self.fell_short = False  # whether there was less to read than `size_bytes`
         self._file = file
         self._window = b""
         self._window_start = 0  # in the file
@@ -165,6 +166,7 @@ class Cursor:
             self._window_start = self.position
             self._window = kept + self._file.read(max(size_bytes - len(kept), _READ_BYTES))
             if len(self._window) < size_bytes:
+                self.fell_short = True
                 raise self.damaged(what, "a file that shrank while it was read")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ModelFileInvalid
+from ..values.files import GIT_LFS_HINT
 from .cursor import COPY_AGAIN, MAX_HEADER_BYTES, Cursor, model_not_found, open_model
 from .tensor_table import read_tensors
 from .types import NUMBER_DTYPES, GgufStringArray, GgufValueType, TensorInfo
@@ -30,9 +31,9 @@ _MAX_STRINGS = 4_000_000
 _MAX_SPLITS = 1_000
 _MAX_KEY_BYTES = 65_535  # the specification's
 
-_SPLIT_NAME = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
+SPLIT_NAME = re.compile(r"(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.DOTALL)
 _LOOKS_LIKE = {
-    b"vers": "a Git LFS pointer: fetch the real file with `git lfs pull`",
+    b"vers": f"a Git LFS pointer: {GIT_LFS_HINT}",
     b"<!DO": "a web page: the download address was wrong, or asked for a login",
     b"<htm": "a web page: the download address was wrong, or asked for a login",
     b"PK\x03\x04": "a zip archive: unpack it, or convert the model to GGUF",
@@ -130,6 +131,38 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
         _check_split_number(other, files[-1], index)
     tensors = tuple(tensor for file in files for tensor in file.tensors)
     _check_split_tensors(path, first.metadata, tensors)
+    return _header_of(path, paths, first, tensors, sum(file.size_bytes for file in files))
+
+
+def first_of_set(path: Path) -> Path:
+    """The first file of the split set that `path` is a part of by its name; else `path` itself."""
+    found = SPLIT_NAME.fullmatch(path.name)
+    return path.with_name(f"{found['stem']}-00001-of-{found['count']}.gguf") if found else path
+
+
+def read_one_file(path: Path, *, total_bytes: int = 0, shown_as: Path | None = None) -> GgufHeader | None:
+    """The header of one file by itself, be it one of a split set, or still arriving.
+
+    total_bytes: how large the file will be once it is complete; the tensors must fit into that.
+    shown_as: the path that errors name, where the file has another one for the time being.
+    Returns None while the header itself is not complete. Raises as read_header() does.
+    """
+    with open_model(path) as cursor:
+        cursor.path = shown_as or path
+        cursor.size_bytes = max(cursor.size_bytes, total_bytes)
+        try:
+            file = _read_open_file(cursor, file_index=0)
+        except ModelFileInvalid:
+            if cursor.fell_short:
+                return None
+            raise
+    path = shown_as or path
+    return _header_of(path, (path,), file, file.tensors, file.size_bytes)
+
+
+def _header_of(
+    path: Path, paths: tuple[Path, ...], first: _File, tensors: tuple[TensorInfo, ...], size_bytes: int
+) -> GgufHeader:
     return GgufHeader(
         path=path,
         paths=paths,
@@ -137,7 +170,7 @@ def read_header(path: str | os.PathLike[str]) -> GgufHeader:
         metadata=first.metadata,
         tensors=tensors,
         data_offset_bytes=first.data_offset_bytes,
-        file_size_bytes=sum(file.size_bytes for file in files),
+        file_size_bytes=size_bytes,
         value_spans=first.value_spans,
     )
 
@@ -155,13 +188,17 @@ class _File:
 
 def _read_file(path: Path, file_index: int) -> _File:
     with open_model(path) as cursor:
-        version = _read_version(cursor)
-        tensor_count = cursor.count(_MAX_TENSORS, "tensors")
-        key_count = cursor.count(_MAX_KEYS, "metadata keys")
-        metadata, value_types, spans = _read_metadata(cursor, key_count)
-        alignment = _alignment_bytes(cursor, metadata, value_types)
-        tensors, data_offset_bytes = read_tensors(cursor, tensor_count, alignment, file_index)
-        return _File(version, metadata, value_types, spans, tensors, data_offset_bytes, cursor.size_bytes)
+        return _read_open_file(cursor, file_index)
+
+
+def _read_open_file(cursor: Cursor, file_index: int) -> _File:
+    version = _read_version(cursor)
+    tensor_count = cursor.count(_MAX_TENSORS, "tensors")
+    key_count = cursor.count(_MAX_KEYS, "metadata keys")
+    metadata, value_types, spans = _read_metadata(cursor, key_count)
+    alignment = _alignment_bytes(cursor, metadata, value_types)
+    tensors, data_offset_bytes = read_tensors(cursor, tensor_count, alignment, file_index)
+    return _File(version, metadata, value_types, spans, tensors, data_offset_bytes, cursor.size_bytes)
 
 
 def _read_version(cursor: Cursor) -> int:
@@ -245,7 +282,7 @@ def _split_paths(path: Path, first: _File) -> tuple[Path, ...]:
     count = first.metadata.get("split.count", 0)
     if not isinstance(count, int) or count <= 1:
         return (path,)
-    found = _SPLIT_NAME.fullmatch(path.name)
+    found = SPLIT_NAME.fullmatch(path.name)
     if found is None or int(found["count"]) != count or count > _MAX_SPLITS:
         expected = f"a name like model-00001-of-{count:05}.gguf"
         raise _split_invalid(path, expected, path.name, "give the file its original name again")

@@ -15,6 +15,8 @@ from ..errors import EdgeRuntimeError, ModelFileInvalid, StorageFull
 from .units import format_bytes
 
 BLOCK_BYTES = 1 << 20
+GIT_LFS_HINT = "fetch the real file with `git lfs pull`, or download it from the model's page"
+_GIT_LFS_START = b"version https://git-lfs."
 
 # No space left, a quota used up (Windows has none), larger than the file system or RLIMIT_FSIZE allows.
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})
@@ -52,6 +54,15 @@ def reading(path: Path) -> Iterator[IO[bytes]]:
         raise ModelFileInvalid(
             f"{path} cannot be read: {error.strerror}", hint="check the device and the rights", path=str(path)
         ) from error
+
+
+def is_git_lfs_pointer(path: Path) -> bool:
+    """Whether a file only says where its content is: `git clone` leaves these without Git LFS."""
+    try:
+        with path.open("rb") as handle:
+            return handle.read(len(_GIT_LFS_START)) == _GIT_LFS_START
+    except OSError:
+        return False
 
 
 def is_disk_full(error: OSError) -> bool:

@@ -36,7 +36,7 @@ def write_checkpoint(model: Path, folder: Path) -> None:
     header = read_header(model)
     folder.mkdir(parents=True)
     _write_json(folder / "config.json", _config(header))
-    _write_json(folder / "tokenizer.json", _tokenizer(header))
+    _write_json(folder / "tokenizer.json", tokenizer_of(header))
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(header))
     _write_weights(folder / "model.safetensors", header)
 
@@ -61,7 +61,8 @@ def _config(header: GgufHeader) -> dict[str, Any]:
     }
 
 
-def _tokenizer(header: GgufHeader) -> dict[str, Any]:
+def tokenizer_of(header: GgufHeader) -> dict[str, Any]:
+    """tokenizer.json of a vocabulary whose pre-tokenizer is SmolLM's."""
     tokens = _texts(header, "tokens")
     kinds: Any = header.metadata["tokenizer.ggml.token_type"]
     special = [index for index in range(len(tokens)) if kinds[index] == _CONTROL]
@@ -69,7 +70,7 @@ def _tokenizer(header: GgufHeader) -> dict[str, Any]:
     letters = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     return {
         "version": "1.0",
-        "added_tokens": [{"id": index, "content": tokens[index], "special": True} for index in special],
+        "added_tokens": [_added_token(index, tokens[index]) for index in special],
         "pre_tokenizer": {"type": "Sequence", "pretokenizers": [digits, letters]},
         "decoder": letters,
         "model": {
@@ -78,6 +79,12 @@ def _tokenizer(header: GgufHeader) -> dict[str, Any]:
             "merges": _texts(header, "merges"),
         },
     }
+
+
+def _added_token(number: int, text: str) -> dict[str, Any]:
+    """With every key: the `tokenizers` package reads no entry without them."""
+    rules = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {"id": number, "content": text, **rules, "special": True}
 
 
 def _tokenizer_config(header: GgufHeader) -> dict[str, Any]:

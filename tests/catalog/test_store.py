@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.builders import RawTensor, gguf_bytes
 
 from edge_runtime.catalog import store
 from edge_runtime.catalog.model_lock import lock_model
@@ -21,7 +22,7 @@ from edge_runtime.catalog.store import FileState
 from edge_runtime.device import folders
 from edge_runtime.errors import ModelFileInvalid, OptionInvalid, StorageFull
 
-CONTENT = b"GGUF" + bytes(range(256)) * 20
+CONTENT = gguf_bytes(tensors={"weight": RawTensor((1280,), 0, bytes(range(256)) * 20)})
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 RIGHT = Expected(len(CONTENT), SHA256, "manifest")
 
@@ -75,7 +76,7 @@ def test_wrong_file_leaves_nothing_behind(final: Path, expected: Expected) -> No
 def test_what_is_no_gguf_never_gets_a_model_s_name(final: Path) -> None:
     with PartialFile(final) as partial:
         partial.write(b"<!DOCTYPE html>")
-        with pytest.raises(ModelFileInvalid, match="not a GGUF file"):
+        with pytest.raises(ModelFileInvalid, match="expected the letters GGUF"):
             partial.adopt(Expected(), "test")
     assert list(final.parent.iterdir()) == []
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import tiny_model as tiny
+from support.builders import gguf_bytes
 
 from edge_runtime.catalog import store
 from edge_runtime.catalog.pulling.local import import_path
@@ -47,7 +48,7 @@ def test_list_fits_eighty_columns_and_says_what_is_here(
 ) -> None:
     pull(tiny.NAME, from_path=stick)
     other = stick / "a-model-with-a-rather-long-name-of-its-own.gguf"
-    other.write_bytes(b"GGUF")
+    other.write_bytes(gguf_bytes({"general.architecture": "llama"}))
     import_path(other)
     store.partial_path(store.model_file("gemma-3-270m", "gemma-3-270m-q4_k_m.gguf")).parent.mkdir()
     store.partial_path(store.model_file("gemma-3-270m", "gemma-3-270m-q4_k_m.gguf")).write_bytes(b"GGUF")

@@ -7,9 +7,11 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support import tiny_model as tiny
-from support.builders import tiny_llama_gguf
+from support.builders import gguf_bytes, tiny_llama_gguf
+from support.gguf_files import write_split_set
 
 from edge_runtime.catalog import store
 from edge_runtime.catalog.pulling.local import import_path
@@ -67,13 +69,13 @@ def test_verify_finds_rot_that_left_size_and_time_alone(
 def test_verify_compares_an_imported_file_with_its_first_hash(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "mine.gguf").write_bytes(b"GGUF mine")
+    (tmp_path / "mine.gguf").write_bytes(gguf_bytes({"general.architecture": "llama"}, {"mine": np.ones(8)}))
     assert cli.main(["models", "import", str(tmp_path / "mine.gguf")]) == 0
     assert "unverified: not in the catalog" in capsys.readouterr().out
     path = store.model_file("mine", "mine.gguf")
     assert verify("--hash-only", "mine") == 0
     assert "as its record says" in capsys.readouterr().out
-    path.write_bytes(b"GGUF mind")
+    path.write_bytes(gguf_bytes({"general.architecture": "llama"}, {"mind": np.ones(8)}))
     assert verify("--hash-only", "mine") == 3
 
 
@@ -92,7 +94,7 @@ def imported(tmp_path: Path) -> Path:
     """A sound GGUF file in the store."""
     source = tmp_path / "own.gguf"
     source.write_bytes(tiny_llama_gguf())
-    [found] = import_path(source)
+    [found] = import_path(source).imported
     return found.path
 
 
@@ -159,3 +161,21 @@ def test_models_has_no_verify_of_its_own(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit) as left:
         cli.main(["models", "verify"])
     assert left.value.code == 2
+
+
+def test_a_split_set_is_checked_once_and_a_missing_part_is_a_finding(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, _ = write_split_set(tmp_path, "big")
+    stored = [found.path for found in import_path(first).imported]
+    assert verify("big", "--json") == 0
+    files = json.loads(capsys.readouterr().out)["files"]
+    assert [file["path"] for file in files] == [str(path) for path in stored]
+    assert [file["contents"] is None for file in files] == [False, True]
+    assert cli.main(["models", "list"]) == 0
+    assert "damaged" not in capsys.readouterr().out
+    stored[1].unlink()
+    assert verify("big") == 3
+    assert "big-00002-of-00002.gguf is missing" in capsys.readouterr().out
+    assert cli.main(["models", "list"]) == 0
+    assert "damaged" in capsys.readouterr().out

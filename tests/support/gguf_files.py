@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.builders import RawTensor, gguf_bytes
+from support.builders import UINT16, RawTensor, Typed, gguf_bytes
 
 from edge_runtime.errors import ModelFileInvalid
 from edge_runtime.gguf.check import check_header
@@ -60,3 +60,17 @@ def refuse(header: GgufHeader, key: str) -> ModelFileInvalid:
     assert f"model.gguf is damaged at {facts['key']}: expected " in str(caught.value)
     assert caught.value.hint
     return caught.value
+
+
+def write_split_set(folder: Path, stem: str, count: int = 2) -> list[Path]:
+    """A model in several files, with one tensor each."""
+    paths = [folder / f"{stem}-{number + 1:05}-of-{count:05}.gguf" for number in range(count)]
+    for number, path in enumerate(paths):
+        metadata: dict[str, object] = {
+            "split.no": Typed(UINT16, number),
+            "split.count": Typed(UINT16, count),
+        }
+        if number == 0:
+            metadata["general.architecture"] = "llama"
+        path.write_bytes(gguf_bytes(metadata, {f"part{number}.weight": np.ones(64)}))
+    return paths

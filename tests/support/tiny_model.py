@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from support.builders import RawTensor, gguf_bytes
 from support.fault_server import Fault, FaultServer, ServedFile
 
 from edge_runtime.catalog import store
@@ -16,7 +17,10 @@ from edge_runtime.catalog import store
 NOBODY = "http://127.0.0.1:9"  # in manifests that are not given a server
 NAME = "tiny"
 FILE_NAME = "tiny.gguf"
-CONTENT = b"GGUF" + random.Random(7).randbytes(300_000)
+CONTENT = gguf_bytes(
+    {"general.architecture": "llama"},
+    {"output_norm.weight": RawTensor((75_000,), 0, random.Random(7).randbytes(300_000))},
+)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...errors import BackendFailed, EngineUnavailable, ModelFileInvalid, ModelNotFound, ModelUnsupported
 from ...memory.residency.mapping import mapped_pages
 from ...memory.residency.pages import unmap
+from ...values.files import GIT_LFS_HINT, is_git_lfs_pointer
 
 _HINT = "`edge-runtime verify NAME` compares it with what it should be; `models pull` fetches it again"
 
@@ -106,6 +107,13 @@ def open_session(path: Path, *, threads: int = 1) -> Any:
         raise ModelNotFound(
             f"{path}: no such file", hint="edge-runtime models pull fetches it", path=str(path)
         )
+    for file in (path, *data_files(path)):
+        if is_git_lfs_pointer(file):
+            raise ModelFileInvalid(
+                f"{file} is a Git LFS pointer, a note of where the content is",
+                hint=GIT_LFS_HINT,
+                path=str(file),
+            )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.enable_cpu_mem_arena = False  # it keeps what the largest run has needed

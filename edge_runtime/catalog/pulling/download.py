@@ -18,6 +18,7 @@ from ...errors import EdgeRuntimeError, ModelDownloadFailed, NetworkNotAllowed
 from ...values.files import BLOCK_BYTES
 from ...values.progress import Advance, Progress
 from ...values.version import __version__
+from .header_watch import HeaderWatch
 from .partial_file import PartialFile
 
 _TIMEOUT_S = 30.0  # without a single byte
@@ -59,22 +60,27 @@ def download(
 ) -> None:
     """Fetch what `partial` still lacks. The caller checks the hash.
 
+    A GGUF file whose header shows that it could not be loaded is not fetched further.
+
     Goes on after dropped connections, and gives up after five tries in a row
     that brought nothing; after `first_tries` when nothing came at all, for a caller
     that has another source.
 
     Raises ModelDownloadFailed, with `status` in its facts when the server sent
-    one, or NetworkNotAllowed. What has arrived stays in `partial`.
+    one, or NetworkNotAllowed: what has arrived stays in `partial`. Raises ModelFileInvalid or
+    ModelUnsupported for a wrong header: nothing stays.
     """
     require_network(remote.label)
     if remote.size_bytes and partial.size_bytes > remote.size_bytes:
         partial.keep_only(0)
+    watch = HeaderWatch(partial, remote.label)
+    watch.look(remote.size_bytes)  # at what an earlier run has left
     failures, most = 0, first_tries or len(_PAUSES_S) + 1
     with progress.bar(remote.label, remote.size_bytes, partial.size_bytes) as advance:
         while not (remote.size_bytes and partial.size_bytes == remote.size_bytes):
             size_before = partial.size_bytes
             try:
-                _fetch_rest(remote, partial, advance)
+                _fetch_rest(remote, partial, advance, watch)
                 return
             except _TransientError as problem:
                 failures += 1
@@ -87,12 +93,12 @@ def download(
                 sleep(pause_s)
 
 
-def _fetch_rest(remote: Remote, partial: PartialFile, advance: Advance) -> None:
+def _fetch_rest(remote: Remote, partial: PartialFile, advance: Advance, watch: HeaderWatch) -> None:
     """One request and its body. Raises _TransientError when the body ends early."""
     try:
         with _open(remote, partial) as response:
             total_bytes = _agree_on_start(remote, partial, response, advance)
-            _copy_body(response, partial, total_bytes, advance)
+            _copy_body(response, partial, total_bytes, advance, watch)
     except EdgeRuntimeError:  # StorageFull is an OSError too
         raise
     except urllib.error.HTTPError as error:
@@ -179,13 +185,18 @@ def _start_again(partial: PartialFile, advance: Advance) -> None:
 
 
 def _copy_body(
-    response: http.client.HTTPResponse, partial: PartialFile, total_bytes: int, advance: Advance
+    response: http.client.HTTPResponse,
+    partial: PartialFile,
+    total_bytes: int,
+    advance: Advance,
+    watch: HeaderWatch,
 ) -> None:
     while block := response.read1(BLOCK_BYTES):  # read1: what is there, so that little is lost in a break
         if total_bytes and partial.size_bytes + len(block) > total_bytes:
             block = block[: total_bytes - partial.size_bytes]  # the hash decides about the rest
         partial.write(block)
         advance(len(block))
+        watch.look(total_bytes)
         if partial.size_bytes == total_bytes:
             return
     if total_bytes and partial.size_bytes < total_bytes:

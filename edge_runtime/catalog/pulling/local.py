@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...device.folders import store_folder
-from ...errors import ModelFileInvalid, ModelNotFound
-from ...values.files import BLOCK_BYTES, expanded, reading
+from ...errors import EdgeRuntimeError, ModelFileInvalid, ModelNotFound, StorageFull
+from ...values.files import BLOCK_BYTES, reading
 from ...values.progress import QUIET, Progress
 from ..catalog import find_manifest, known_files, split_name
 from ..manifest import Manifest, ModelFile
 from ..model_lock import lock_model
-from ..store import FileRecord, model_file, require_room
+from ..store import FileRecord, model_file, remove_file, require_room
+from .import_names import model_name, refuse_replacing, stored_file_name
+from .import_source import FileSet, check_set, files_like, gguf_sets
 from .partial_file import Expected, PartialFile, expected_of
 
 _INCOMING = "incoming"
-_PART_OF_SET = re.compile(r"-\d{5}-of-\d{5}$")  # how llama.cpp names the parts of a split file
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,20 @@ class Imported:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """A file of a folder that was not imported, and the reason."""
+
+    path: Path
+    error: EdgeRuntimeError
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    imported: tuple[Imported, ...]
+    skipped: tuple[Skipped, ...]  # always empty for a single file
+
+
+@dataclass(frozen=True)
 class _Place:
     name: str
     file_name: str
@@ -41,25 +53,39 @@ class _Place:
     note: str = ""
 
 
-def import_path(path: Path, name: str = "", progress: Progress = QUIET) -> tuple[Imported, ...]:
+def import_path(path: Path, name: str = "", progress: Progress = QUIET) -> ImportReport:
     """Copy a GGUF file, or every one in a folder, into the store, hashing it on the way.
 
     A file of the catalog is recognized by size and SHA-256 or, where its manifest
-    has no hash, by its name. Others are kept under `name`, or under their own.
+    has no hash, by its name. Others are kept under `name`, or under their own. Of a split
+    set all files are copied, or none. Files that could not be loaded are not copied: of a
+    folder they are reported, and the others imported.
 
-    Raises ModelNotFound when there is no GGUF file, ModelFileInvalid for a file that
-    is not what it says.
+    Raises ModelNotFound when there is no GGUF file; for a single file also ModelFileInvalid
+    and ModelUnsupported for one that could not be loaded, and OptionInvalid when it would
+    take another model's place.
     """
-    files = _gguf_files(path)
+    sets = gguf_sets(path)
+    imported: list[Imported] = []
+    skipped: list[Skipped] = []
     with lock_model(_INCOMING, lambda: progress.say("another import is at work; waiting")):
-        return tuple(_import_file(file, name, progress) for file in files)
+        for paths in sets:
+            try:
+                imported += _import_set(paths, name, progress)
+            except StorageFull:
+                raise
+            except EdgeRuntimeError as error:
+                if not path.is_dir():
+                    raise
+                skipped.append(Skipped(paths[0], error))
+    return ImportReport(tuple(imported), tuple(skipped))
 
 
 def find_copy(path: Path, file: ModelFile) -> Path:
     """The file for `file` at `path`, a file or a folder. Raises ModelNotFound."""
     if path.is_file():
         return path
-    candidates = _files_like(path, Path(file.file_name).suffix)
+    candidates = [found for found in files_like(path, Path(file.file_name).suffix) if found.is_file()]
     for candidate in candidates:
         if candidate.name == file.file_name:
             return candidate
@@ -84,27 +110,17 @@ def copy_into(path: Path, partial: PartialFile, progress: Progress) -> None:
             advance(len(block))
 
 
-def _gguf_files(path: Path) -> list[Path]:
-    path = expanded(path)
-    return [path] if path.is_file() else _files_like(path, ".gguf")
-
-
-def _files_like(folder: Path, suffix: str) -> list[Path]:
-    found = [p for p in _walk(folder) if p.suffix.lower() == suffix] if folder.is_dir() else []
-    if found:
-        return sorted(found)
-    kind = "GGUF" if suffix == ".gguf" else suffix
-    problem = f"holds no {kind} file" if folder.is_dir() else "does not exist"
-    raise ModelNotFound(
-        f"{folder} {problem}", hint=f"give a {kind} file, or a folder with some", looked_in=[str(folder)]
-    )
-
-
-def _walk(folder: Path) -> Iterable[Path]:
-    """Files below a folder, without hidden ones: macOS leaves a `._name` beside each on foreign disks."""
-    for root, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(root, name) for name in files if not name.startswith("."))
+def _import_set(paths: FileSet, wanted_name: str, progress: Progress) -> list[Imported]:
+    check_set(paths)
+    imported: list[Imported] = []
+    try:
+        for path in paths:
+            imported.append(_import_file(path, wanted_name, progress))
+    except BaseException:
+        for part in imported:  # a model that lacks a part is of no use
+            remove_file(part.path)
+        raise
+    return imported
 
 
 def _import_file(path: Path, wanted_name: str, progress: Progress) -> Imported:
@@ -118,6 +134,14 @@ def _import_file(path: Path, wanted_name: str, progress: Progress) -> Imported:
             partial.check(Expected())
             place = choose_place(path, partial.found, wanted_name)
             with lock_model(place.name):
+                if not place.expected.sha256:
+                    refuse_replacing(
+                        path,
+                        place.name,
+                        place.file_name,
+                        partial.found.sha256,
+                        was_wanted=bool(wanted_name) or place.known,
+                    )
                 final = model_file(place.name, place.file_name)
                 record = partial.adopt(place.expected, f"file:{path.absolute()}", final)
         finally:
@@ -147,11 +171,10 @@ def _known_place(manifest: Manifest, file: ModelFile) -> _Place:
 
 
 def _own_place(path: Path, found: Expected, wanted: str) -> _Place:
-    stem = _PART_OF_SET.sub("", path.stem)
-    name = wanted or re.sub(r"[^a-z0-9._-]+", "-", stem.lower()).strip("-._")[:64] or "model"
-    file_name = re.sub(r"[^A-Za-z0-9._+-]+", "-", path.stem).strip("-._")[:190] or "model"
+    name = wanted or model_name(path)
     _refuse_false_name(path, found, name)
-    return _Place(name, f"{file_name}.gguf", Expected(), known=False, note="unverified: not in the catalog")
+    note = "unverified: not in the catalog"
+    return _Place(name, stored_file_name(path), Expected(), known=False, note=note)
 
 
 def _refuse_false_name(path: Path, found: Expected, name: str) -> None:

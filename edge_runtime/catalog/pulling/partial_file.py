@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from ...errors import ModelFileInvalid
+from ...errors import ModelError, ModelFileInvalid
+from ...gguf.header import read_one_file
 from ...values.files import BLOCK_BYTES
 from ..manifest import ModelFile
 from ..store import FileRecord, partial_path, storing, write_record
-
-_GGUF_MAGIC = b"GGUF"
 
 
 @dataclass(frozen=True)
@@ -56,7 +55,7 @@ class PartialFile:
     """
 
     def __init__(self, final: Path, needed_bytes: int = 0, gguf: bool | None = None) -> None:
-        """`gguf`: whether it must begin like one; by default its name decides."""
+        """`gguf`: whether it must be one; by default its name decides."""
         self.final = final
         self._gguf = final.suffix.lower() == ".gguf" if gguf is None else gguf
         self.path = partial_path(final)
@@ -114,11 +113,11 @@ class PartialFile:
             view = view[count:]
 
     def check(self, expected: Expected) -> None:
-        """Raise ModelFileInvalid, and delete everything, when this is not the expected file."""
+        """Raise ModelFileInvalid or ModelUnsupported, and delete everything, when this is not as expected."""
         try:
             compare(self.final, self.found, expected)
-            self._check_magic()
-        except ModelFileInvalid:
+            self._check_structure()
+        except ModelError:
             self.discard()
             raise
 
@@ -144,20 +143,10 @@ class PartialFile:
         self.path.unlink(missing_ok=True)
         self._etag_path.unlink(missing_ok=True)
 
-    def _check_magic(self) -> None:
-        if not self._gguf:
-            return
-        with self.path.open("rb") as handle:
-            magic = handle.read(len(_GGUF_MAGIC))
-        if magic != _GGUF_MAGIC:
-            raise ModelFileInvalid(
-                f"{self.final.name} is not a GGUF file: it begins with {magic!r}, expected {_GGUF_MAGIC!r}",
-                hint="the source sent something else, such as a web page; try another source",
-                path=str(self.final),
-                offset=0,
-                expected=_GGUF_MAGIC.decode(),
-                found=repr(magic),
-            )
+    def _check_structure(self) -> None:
+        """A GGUF file's own tables: whether all that they name lies inside the file."""
+        if self._gguf:
+            read_one_file(self.path, shown_as=self.final)
 
 
 def sync_folder(folder: Path) -> None:

@@ -17,7 +17,8 @@ from ...errors import OptionInvalid
 from ...values.display_text import shortened, text_columns
 from ...values.units import format_bytes
 from ..options.shared_options import add_json_option, sentence
-from ..screen.exit_status import GOOD
+from ..screen.errors import print_error
+from ..screen.exit_status import GOOD, exit_status_of
 from ..screen.progress_bar import ConsoleProgress
 from ..screen.table import Column, table_lines
 from . import SUMMARIES
@@ -153,9 +154,13 @@ def _proof(record: FileRecord) -> str:
 def _import(args: argparse.Namespace) -> int:
     from ...catalog.pulling.local import import_path
 
-    for imported in import_path(args.path, args.name, ConsoleProgress()):
+    report = import_path(args.path, args.name, ConsoleProgress())
+    for imported in report.imported:
         print(f"{imported.name} is here ({imported.note or _proof(imported.record)}): {imported.path}")
-    return GOOD
+    for skipped in report.skipped:
+        print(f"{skipped.path}: not imported", file=sys.stderr)
+        print_error(skipped.error)
+    return exit_status_of(report.skipped[0].error) if report.skipped else GOOD
 
 
 def _remove(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...catalog.inventory import Verdict, Verified, is_stored, stored_files, verify_hash
 from ...errors import OptionInvalid
+from ...gguf.header import first_of_set
 from ...values.display_text import clean
 from ..options.shared_options import MODEL_HELP, MODEL_METAVAR, add_json_option
 from ..screen.exit_status import GOOD, MODEL
@@ -104,7 +105,9 @@ def _check(path: Path, args: argparse.Namespace) -> Checked:
     """Outside the store there is nothing to compare a hash with: it is only made when it is asked for."""
     progress = ConsoleProgress()
     hashed = verify_hash(path, progress) if args.hash_only or is_stored(path) else None
-    if args.hash_only or (is_stored(path) and path.suffix.lower() != ".gguf"):
+    first = first_of_set(path)  # whose contents are those of the whole set
+    is_seen_elsewhere = is_stored(path) and first != path and first.is_file()
+    if args.hash_only or is_seen_elsewhere or (is_stored(path) and path.suffix.lower() != ".gguf"):
         return Checked(path, hashed, None)
     from edge_tools.verify import verify_model
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support import tiny_model as tiny
+from support.builders import RawTensor, gguf_bytes
 from support.fault_server import Fault, FaultServer, fault_server
 
 from edge_runtime.catalog import store
@@ -143,3 +145,62 @@ def test_missing_library_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(ModelDownloadFailed) as caught:
         pull(tiny.NAME)
     assert 'pip install "edge-runtime[hub]"' in caught.value.hint
+
+
+# --- headers that show what a file is ------------------------------------------------------
+
+
+def gguf_of(size_bytes: int, tokens: list[str]) -> bytes:
+    """A file of about that size, all of it weights, with a vocabulary of the gpt2 kind."""
+    metadata = {
+        "general.architecture": "llama",
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.bos_token_id": 0,
+        "tokenizer.ggml.eos_token_id": 0,
+    }
+    return gguf_bytes(metadata, {"weight": RawTensor((size_bytes // 4,), 0, bytes(size_bytes // 4 * 4))})
+
+
+def serve(server: FaultServer, content: bytes, *faults: Fault) -> list[int]:
+    """A manifest and a file on the hub. Returns what counts the bytes that a pull has received."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    tiny.write_manifest([tiny.HUB_SOURCE], sha256=sha256, size_bytes=len(content))
+    served = tiny.serve_on_hub(server, *faults)
+    served.content, served.etag = content, f'"{sha256}"'
+    return []
+
+
+def pull_counting(counted: list[int]) -> None:
+    pull(tiny.NAME, on_progress=lambda update: counted.append(update.done))
+
+
+@pytest.mark.parametrize("arrived_bytes", [0, 5000, 3_000_000])
+def test_a_repeated_token_is_refused_after_the_header(server: FaultServer, arrived_bytes: int) -> None:
+    content = gguf_of(40_000_000, ["a", "b", "a"])
+    received = serve(server, content)
+    part = store.partial_path(store.model_file(tiny.NAME, tiny.FILE_NAME))
+    part.parent.mkdir(parents=True)
+    part.write_bytes(content[:arrived_bytes])
+    with pytest.raises(ModelFileInvalid, match=r"not fetched further.*each token once") as caught:
+        pull_counting(received)
+    assert "another quantization" in caught.value.hint
+    assert max(received, default=0) < 5_000_000
+    assert tiny.in_store() == []
+
+
+def test_a_tensor_past_the_end_is_refused_after_the_header(server: FaultServer) -> None:
+    content = gguf_of(40_000_000, ["a", "b"])[:-4096]
+    received = serve(server, content)
+    with pytest.raises(ModelFileInvalid, match="where the file ends"):
+        pull_counting(received)
+    assert max(received, default=0) < 5_000_000
+
+
+def test_a_good_header_costs_no_byte_twice(server: FaultServer) -> None:
+    content = gguf_of(3_000_000, [f"token {number}" for number in range(60_000)])  # 1.1 MB of header
+    received = serve(server, content, Fault(drop_after=700_000), Fault(drop_after=900_000))
+    pull_counting(received)
+    starts = [asked.headers.get("Range", "bytes=0-") for asked in server.asked(tiny.HUB_PATH)]
+    assert starts == ["bytes=0-", "bytes=700000-", "bytes=1600000-"]
+    assert store.model_file(tiny.NAME, tiny.FILE_NAME).read_bytes() == content

@@ -205,3 +205,11 @@ def test_a_size_that_is_left_open_is_not_guessed(everything: Path) -> None:
         session.size("input_features", 0)
     with pytest.raises(ModelUnsupported, match="fixed size"):
         session.output_size("nothing", 0)
+
+
+def test_a_git_lfs_pointer_is_called_one(everything: Path) -> None:
+    folder = export(everything)
+    (folder / "encoder_model.onnx").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(ModelFileInvalid, match=r"encoder_model\.onnx is a Git LFS pointer") as caught:
+        open_recognizer(folder)
+    assert "git lfs pull" in caught.value.hint

@@ -123,3 +123,34 @@ def test_sizes_and_titles() -> None:
         *("270K", "1.2B", "135M", "4.6T")
     ]
     assert title("gemma-3n-E2B-it") == "Gemma 3n E2B It"
+
+
+def test_one_token_under_two_numbers_is_refused_before_anything_is_written(
+    llama: Path, tmp_path: Path
+) -> None:
+    path = llama / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["added_tokens"][-1]["content"] = tokenizer["added_tokens"][-2]["content"]
+    path.write_text(json.dumps(tokenizer))
+    with pytest.raises(ConversionError, match="has two numbers") as caught:
+        convert(llama, tmp_path / "model.gguf")
+    assert "tokenizer.json" in str(caught.value)
+    assert caught.value.hint
+    assert sorted(p.name for p in tmp_path.glob("*.gguf*")) == []
+
+
+def test_a_sentencepiece_repeated_by_an_added_token_is_refused(tmp_path: Path) -> None:
+    pieces = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3), ("a", -1.0, 1)]
+    (tmp_path / "tokenizer.model").write_bytes(sentencepiece_bytes(pieces))
+    (tmp_path / "added_tokens.json").write_text('{"a": 4}')
+    with pytest.raises(ConversionError, match="'a' has two numbers, 3 and 4"):
+        sentencepiece_metadata(tmp_path, 5)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json"])
+def test_a_git_lfs_pointer_is_called_one(llama: Path, tmp_path: Path, name: str) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    (llama / name).write_text(pointer)
+    with pytest.raises(ConversionError, match=f"{name}: is a Git LFS pointer") as caught:
+        convert(llama, tmp_path / "model.gguf")
+    assert "git lfs pull" in caught.value.hint

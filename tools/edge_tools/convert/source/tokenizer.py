@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_runtime.gguf.check_vocabulary import repeated_token
 from edge_runtime.gguf.writing import HeaderValue
 
 from .json_file import read_object_if_there
@@ -50,7 +51,18 @@ class _Vocabulary:
         self.scores[:count] = pieces.scores[:count].tolist()
         self.types[:count] = kinds[:count].tolist()
 
-    def metadata(self, model: str, with_scores: bool) -> dict[str, HeaderValue]:
+    def metadata(self, path: Path, model: str, with_scores: bool) -> dict[str, HeaderValue]:
+        """Under GGUF's names. Raises ConversionError, naming the file at `path`, for a token held twice."""
+        repeated = repeated_token(self.texts)
+        if repeated is not None:
+            text = self.texts[repeated[0]].decode("utf-8", "replace")[:60]
+            raise damaged(
+                path,
+                f"the token {text!r} has two numbers, {repeated[0]} and {repeated[1]}; "
+                "llama.cpp loads no such vocabulary",
+                hint="give one of the two another text, such as <unused0>, in the tokenizer's files",
+                found=repeated,
+            )
         metadata: dict[str, HeaderValue] = {
             "tokenizer.ggml.model": model,
             "tokenizer.ggml.tokens": self.texts,
@@ -91,7 +103,7 @@ def _pieces(files: TokenizerFiles, tokens: int) -> _Vocabulary:
 
 def _sentencepiece_metadata(files: TokenizerFiles, vocabulary: _Vocabulary) -> dict[str, HeaderValue]:
     return {
-        **vocabulary.metadata("llama", with_scores=True),
+        **vocabulary.metadata(files.sentencepiece_path, "llama", with_scores=True),
         "tokenizer.ggml.pre": "default",
         **special_metadata(files, len(vocabulary.texts)),
     }
@@ -124,7 +136,7 @@ def byte_level_metadata(folder: Path, tokens: int) -> dict[str, HeaderValue]:
     for token in added:
         _add(vocabulary, token)
     return {
-        **vocabulary.metadata("gpt2", with_scores=False),
+        **vocabulary.metadata(files.json_path, "gpt2", with_scores=False),
         "tokenizer.ggml.pre": pre_tokenizer_name(files.json_path, files.tokenizer),
         "tokenizer.ggml.merges": _merges(files),
         **special_metadata(files),
@@ -149,7 +161,7 @@ def byte_fallback_metadata(folder: Path, model: str, with_merges: bool) -> dict[
         vocabulary.set(place, token.text, kind)
     merges: dict[str, HeaderValue] = {"tokenizer.ggml.merges": _merges(files)} if with_merges else {}
     return {
-        **vocabulary.metadata(model, with_scores=True),
+        **vocabulary.metadata(files.json_path, model, with_scores=True),
         **merges,
         **special_metadata(files, None if with_merges else len(vocabulary.texts)),
     }
