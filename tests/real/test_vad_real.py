@@ -61,6 +61,22 @@ def test_a_minute_without_speech_has_no_segment(silero: SileroModel, kind: str) 
     assert detect(silero, without_speech(kind)) == []
 
 
+@pytest.mark.parametrize("level_db", [-50, -70])
+@pytest.mark.parametrize("kind", ["white noise", "brown noise", "hum", "beeps", "clicks"])
+def test_a_quiet_minute_without_speech_has_no_segment(silero: SileroModel, kind: str, level_db: int) -> None:
+    assert detect(silero, without_speech(kind) * np.float32(10 ** (level_db / 20))) == []
+
+
+@pytest.mark.parametrize("level_db", [-20, -40, -60])
+def test_quiet_phrases_are_found_where_loud_ones_are(silero: SileroModel, level_db: int) -> None:
+    clip = np.concatenate([silence(2), babble(3, seed=1), silence(1.5), babble(2, seed=2), silence(2)])
+    loud, quiet = detect(silero, clip), detect(silero, clip * np.float32(10 ** (level_db / 20)))
+    assert len(quiet) == 2
+    for one, other in zip(loud, quiet, strict=True):
+        assert abs(one.start_sample - other.start_sample) < 0.2 * SECOND
+        assert abs(one.end_sample - other.end_sample) < 0.2 * SECOND
+
+
 def test_phrases_are_found_where_they_are(silero: SileroModel) -> None:
     parts = [silence(2), babble(3, seed=1), silence(1.5), babble(2, seed=2), silence(2)]
     first, second = detect(silero, np.concatenate(parts))

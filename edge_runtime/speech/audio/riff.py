@@ -39,3 +39,20 @@ def wav_chunks(file: BinaryIO) -> Iterator[Chunk]:
         chunk = Chunk(name, size_bytes, file.tell())
         yield chunk
         file.seek(chunk.start + size_bytes + size_bytes % 2)
+
+
+def is_followed_by_chunks(file: BinaryIO, data: Chunk, file_bytes: int) -> bool:
+    """Whether other chunks stand behind the sound, up to the end of the file, and not more sound.
+
+    A recorder that was switched off leaves the length that it wrote last, with samples behind it.
+    """
+    place = data.start + data.size_bytes + data.size_bytes % 2
+    for _ in range(_MOST_CHUNKS):
+        if file_bytes - place < 8:
+            return True
+        file.seek(place)
+        name, size_bytes = struct.unpack("<4sI", file.read(8))
+        if not all(0x20 <= byte < 0x7F for byte in name) or place + 8 + size_bytes > file_bytes + 1:
+            return False
+        place += 8 + size_bytes + size_bytes % 2
+    return True

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from .block import as_float
 from .decoded import BrokenOff, SoundPiece
-from .riff import Chunk, wav_chunks
+from .riff import Chunk, is_followed_by_chunks, wav_chunks
 
 _PIECE_BYTES = 32_768
 _EXTENSIBLE = 0xFFFE
 # Source: Microsoft, WAVEFORMATEXTENSIBLE; a sub-format is a tag and these.
 _SUBFORMAT_TAIL = bytes.fromhex("0000 0000 1000 8000 00aa 0038 9b71")
 _PCM, _FLOAT = 1, 3
+_PLACES = 16  # of a file that are looked at
 # (tag, bits): FFmpeg's name, and the type; 24 bits are widened to 32
 _CODECS = {
     (_PCM, 8): ("pcm_u8", "<u1"),
@@ -36,7 +37,8 @@ class _Format(NamedTuple):
     rate_hz: int
     second_bytes: int
     frame_bytes: int
-    bits: int
+    bits: int  # that a sample takes
+    valid_bits: int  # of these
 
 
 class PlainWav:
@@ -50,11 +52,32 @@ class PlainWav:
         self.rate_hz, self.channels = format.rate_hz, format.channels
         self._file, self._format, self._start = file, format, data.start
         self._sample_type = np.dtype(sample_type)
-        there_bytes = max(file.seek(0, os.SEEK_END) - data.start, 0)
-        self._data_bytes = min(data.size_bytes, there_bytes) if data.knows_its_size else there_bytes
+        self._shift_bits = 0
+        file_bytes = file.seek(0, os.SEEK_END)
+        there_bytes = max(file_bytes - data.start, 0)
+        ends = data.knows_its_size and is_followed_by_chunks(file, data, file_bytes)
+        self._data_bytes = min(data.size_bytes, there_bytes) if ends else there_bytes
         self.duration_s: float | None = self._data_bytes / format.second_bytes
         self.promised_s = data.size_bytes / format.second_bytes if data.knows_its_size else None
         self.read_s = 0.0
+        self._shift_bits = self._find_shift()
+
+    def _find_shift(self) -> int:
+        """Bits that the samples have to be moved up: 24 in 32 belong at the top, and some programs leave
+        them at the bottom. Looks at a few places."""
+        format = self._format
+        if format.valid_bits == format.bits or format.tag != _PCM:
+            return 0
+        spare_bits = format.bits - format.valid_bits
+        pieces = [
+            self._read(self._data_bytes * n // _PLACES // format.frame_bytes * format.frame_bytes, 4_096)
+            for n in range(_PLACES)
+        ]
+        whole = b"".join(piece[: len(piece) // format.frame_bytes * format.frame_bytes] for piece in pieces)
+        values = np.frombuffer(whole, self._sample_type).astype(np.int64)
+        at_top = not (values & ((1 << spare_bits) - 1)).any()
+        fits = bool(np.all(np.abs(values) <= 1 << (format.valid_bits - 1)))
+        return spare_bits if fits and not at_top else 0
 
     def pieces(self) -> Iterator[SoundPiece]:
         """See DecodedSound. Bytes at the end that make no whole frame are left out."""
@@ -82,6 +105,8 @@ class PlainWav:
             values = wide.view(self._sample_type)
         else:
             values = np.frombuffer(data, self._sample_type)
+        if self._shift_bits:
+            values = np.left_shift(values, self._shift_bits)
         return as_float(values.reshape(-1, self.channels))
 
 
@@ -100,12 +125,15 @@ def _read_format(fields: bytes) -> _Format | None:
     """None for what only FFmpeg knows how to read, and for numbers that contradict each other."""
     if len(fields) < 16:
         return None
-    format = _Format(*struct.unpack("<HHIIHH", fields[:16]))
-    if format.tag == _EXTENSIBLE and len(fields) == 40 and fields[26:] == _SUBFORMAT_TAIL:
-        valid_bits, _mask, tag = struct.unpack_from("<HIH", fields, 18)
-        format = format._replace(tag=tag if valid_bits == format.bits else 0)
-    if (format.tag, format.bits) not in _CODECS or not format.channels or not format.rate_hz:
+    tag, channels, rate_hz, second_bytes, frame_bytes, bits = struct.unpack("<HHIIHH", fields[:16])
+    valid_bits = bits  # a header without the extension means the same by its own bits
+    if tag == _EXTENSIBLE and len(fields) == 40 and fields[26:] == _SUBFORMAT_TAIL:
+        told_bits, _mask, tag = struct.unpack_from("<HIH", fields, 18)
+        valid_bits = told_bits or bits
+    if tag == _PCM and channels and frame_bytes % channels == 0 and bits <= 8 * frame_bytes // channels:
+        bits = 8 * frame_bytes // channels  # 24 in 32, 12 in 16: whole bytes are kept
+    if (tag, bits) not in _CODECS or not channels or not rate_hz or not 8 <= valid_bits <= bits:
         return None
-    frame_bytes = format.channels * format.bits // 8
-    second_bytes = frame_bytes * format.rate_hz
-    return format if (format.frame_bytes, format.second_bytes) == (frame_bytes, second_bytes) else None
+    format = _Format(tag, channels, rate_hz, second_bytes, frame_bytes, bits, valid_bits)
+    expected = channels * bits // 8, channels * bits // 8 * rate_hz
+    return format if (frame_bytes, second_bytes) == expected else None

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..audio import SPEECH_RATE_HZ, AudioBlock, Samples
 from .events import EndReason, OpenSegment, SegmentOptions, SpeechEvent, in_samples
+from .gain import QuietGain
 from .segmenter import Segmenter
 
 
@@ -30,6 +31,7 @@ class SpeechDetector:
         self._model = model
         self._options = options or SegmentOptions()
         self._segmenter = Segmenter(self._options)
+        self._gain = QuietGain()
         self._rest = np.zeros(0, np.float32)  # less than a frame
 
     @property
@@ -70,7 +72,7 @@ class SpeechDetector:
         count = len(pending) // size
         self._rest = pending[count * size :].copy()
         frames = pending[: count * size].reshape(count, size)
-        probabilities = self._model.probabilities(frames).tolist()
+        probabilities = self._model.probabilities(self._gain.apply(frames)).tolist()
         pairs = zip(probabilities, frames, strict=True)
         return [event for probability, frame in pairs for event in self._segmenter.push(probability, frame)]
 
@@ -86,5 +88,6 @@ class SpeechDetector:
         if len(rest):
             filled = np.zeros((1, self._model.frame_samples), np.float32)  # the model takes whole frames
             filled[0, : len(rest)] = rest
-            events += self._segmenter.push(float(self._model.probabilities(filled)[0]), rest)
+            probability = self._model.probabilities(self._gain.apply(filled))[0]
+            events += self._segmenter.push(float(probability), rest)
         return events + self._segmenter.finish(reason)

@@ -136,7 +136,7 @@ def as_kind(noise: NDArray[np.float64], kind: str) -> NDArray[Any]:
     ("place", "value"),
     [
         pytest.param(20, 2, id="Microsoft's ADPCM"),
-        pytest.param(34, 12, id="12 bits"),
+        pytest.param(34, 20, id="20 bits in 16"),
         pytest.param(32, 3, id="frames of 3 bytes"),
         pytest.param(28, 1, id="another byte rate"),
     ],
@@ -151,6 +151,36 @@ def test_a_wav_that_is_not_plain_is_left_to_pyav(
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(AudioFormatUnsupported, match="need the package av"):
         AudioFile(path)
+
+
+def test_a_wav_that_is_longer_than_its_header_says_is_read_to_its_end(tmp_path: Path) -> None:
+    """A recorder that lost its power: the length is the one of a moment before."""
+    path = tmp_path / "crashed.wav"
+    path.write_bytes(wav_bytes(as_int16(sine(3.0, 16_000)), 16_000, data_bytes=32_000))
+    blocks, error = read_until_error(path)
+    assert error is None
+    assert len(joined(blocks)) == 48_000
+    assert AudioFile(path).duration_s == 3.0
+
+
+@pytest.mark.parametrize("extensible", [False, True])
+@pytest.mark.parametrize("shift", [0, 8], ids=["at the bottom", "at the top"])
+def test_24_bits_in_32_are_read_wherever_they_are(
+    extensible: bool, shift: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    tone = sine(1.0, 16_000)
+    values = np.left_shift((tone * (2**23 - 1)).round().astype("<i4"), shift)
+    fields = struct.pack(
+        "<HHIIHH", 0xFFFE if extensible else 1, 1, 16_000, 64_000, 4, 32 if extensible else 24
+    )
+    if extensible:
+        fields += struct.pack("<HHIH", 22, 24, 4, 1) + bytes.fromhex("000000001000800000aa00389b71")
+    body = b"WAVEfmt " + struct.pack("<I", len(fields)) + fields
+    body += struct.pack("<4sI", b"data", values.nbytes) + values.tobytes()
+    path = tmp_path / "wide.wav"
+    path.write_bytes(struct.pack("<4sI", b"RIFF", len(body)) + body)
+    np.testing.assert_allclose(joined(list(AudioFile(path))), tone, atol=1e-5)
 
 
 def test_chunks_after_the_sound_are_not_heard(tmp_path: Path) -> None:
