@@ -31,6 +31,9 @@ class CueStream:
     def __init__(self) -> None:
         self._words: list[TranscriptWord] = []  # of the phrase under way
         self._last_end_s, self._utterance = 0.0, 0
+        self._quiet_until_s: float | None = (
+            None  # behind the last word: beyond, somebody may speak, or no sound be
+        )
 
     def take(self, event: TranscriptEvent) -> list[Cue]:
         """Those that this event has completed. Partials complete none, the end all."""
@@ -41,6 +44,7 @@ class CueStream:
             self._utterance = event.utterance
             for word in timed_words(event):
                 cues += self._push(word)
+            self._quiet_until_s = event.quiet_until_s
         if event.kind is EventKind.END or event.ends_utterance:
             cues += self.finish()
         return cues
@@ -76,7 +80,10 @@ class CueStream:
         start_s = max(words[0].start_s, self._last_end_s)
         end_s = min(words[-1].end_s, start_s + LONGEST_S)
         wanted_s = max(_SHORTEST_S, sum(map(text_columns, lines)) / _COLUMNS_PER_S)
-        free_s = end_s + _LINGER_S if next_s is None else next_s
+        free_s = next_s
+        if free_s is None:
+            free_s = end_s + _LINGER_S
+            free_s = free_s if self._quiet_until_s is None else min(free_s, self._quiet_until_s)
         end_s = max(end_s, min(start_s + wanted_s, free_s, start_s + LONGEST_S), start_s + _LEAST_S)
         self._last_end_s = end_s
         return Cue(start_s, end_s, lines)

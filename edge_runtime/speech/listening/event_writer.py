@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..recognition.recognizer import RecognizedWord
@@ -71,12 +72,17 @@ class EventWriter:
         self._shown = FirstShown()
 
     def final(
-        self, words: Sequence[RecognizedWord], place: Place, *, ends: bool = False
+        self,
+        words: Sequence[RecognizedWord],
+        place: Place,
+        *,
+        ends: bool = False,
+        quiet_until_s: float | None = None,
     ) -> list[TranscriptEvent]:
         """Words that will not change any more. Without words: an event only to end an utterance."""
         timed = self._timed(words, place)
         if timed or (ends and self._utterance_open):
-            events = [self._final(timed, place, ends)]
+            events = [replace(self._final(timed, place, ends), quiet_until_s=quiet_until_s)]
         else:
             events = self._partial((), place)
         if ends:

@@ -98,7 +98,8 @@ class Follower:
 
     def _end(self, event: SpeechEnded) -> Iterator[TranscriptEvent]:
         words = self._text.finish(event.samples)
-        yield from self._writer.final(words, self._place(event.start_sample), ends=True)
+        place, until_s = self._place(event.start_sample), event.quiet_until_s
+        yield from self._writer.final(words, place, ends=True, quiet_until_s=until_s)
         self._carried = None
 
     def _end_cut(self, event: SpeechEnded) -> Iterator[TranscriptEvent]:

@@ -9,7 +9,7 @@ from ..audio import SPEECH_RATE_HZ, AudioBlock, AudioSource, Samples
 from ..recognition.recognizer import Recognition, RecognitionOptions, Recognizer
 from ..recognition.transcript import TranscriptEvent
 from ..vad import SegmentOptions, SpeechDetector, SpeechEnded, SpeechEvent, SpeechModel
-from .completion import Completion, Words, moved
+from .completion import Completion, Part, Words, moved
 from .event_writer import EventWriter, Place
 from .gates import is_believable, is_believable_piece, is_runaway, mean_logprob, translate
 from .language import LanguageChoice
@@ -93,11 +93,15 @@ class _Transcription:
             own = self._believed(segment, moved(words, -start_s), recognition, alone=alone)
             if not own and alone and self._language.code == self._language.given == asked:
                 continue  # another try would be the same
-            for part in Completion(self._recognize_alone).complete(
-                segment.samples, own, recognition.language
-            ):
-                place = Place(segment.start_sample / SPEECH_RATE_HZ, part.language)
-                yield from self._writer.final(part.words, place, ends=True)
+            completion = Completion(self._recognize_alone)
+            yield from self._finals(segment, completion.complete(segment.samples, own, recognition.language))
+
+    def _finals(self, segment: SpeechEnded, parts: Sequence[Part]) -> Iterator[TranscriptEvent]:
+        start_s = segment.start_sample / SPEECH_RATE_HZ
+        ends_s = [*(start_s + part.words[0].start_s for part in parts[1:]), segment.quiet_until_s]
+        for part, until_s in zip(parts, ends_s, strict=False):  # without parts there is an end all the same
+            place = Place(start_s, part.language)
+            yield from self._writer.final(part.words, place, ends=True, quiet_until_s=until_s)
 
     def _believed(
         self, segment: SpeechEnded, words: Words, recognition: Recognition, *, alone: bool

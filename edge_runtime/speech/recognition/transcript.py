@@ -37,6 +37,7 @@ class TranscriptEvent:
     utterance: int = 0  # finals of one utterance, from pause to pause, share its number
     ends_utterance: bool = False  # of a final: nothing more of its utterance follows
     commit_latency_s: float | None = None  # of a final: from the end of its last word to this event
+    quiet_until_s: float | None = None  # of a final that ends an utterance: so far nobody speaks after it
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,11 @@ class SpeechEnded:
     end_sample: int
     reason: EndReason
     samples: Samples = field(compare=False, repr=False)  # (end_sample - start_sample,)
+    quiet_until_sample: int | None = None  # so far, nobody speaks after it; None: not known
+
+    @property
+    def quiet_until_s(self) -> float | None:
+        return None if self.quiet_until_sample is None else self.quiet_until_sample / SPEECH_RATE_HZ
 
 
 SpeechEvent = SpeechStarted | SpeechEnded

@@ -103,6 +103,7 @@ class Segmenter:
 
     def _end(self, segment: Segment, end_sample: int, reason: EndReason) -> SpeechEnded:
         samples = self._history.read(segment.start_sample, end_sample)
+        quiet_until = end_sample if reason is EndReason.LENGTH else self.end_sample
         self._history.drop_before(end_sample)  # so that no later segment reaches into this one
         self._segment = None
-        return SpeechEnded(segment.start_sample, end_sample, reason, samples)
+        return SpeechEnded(segment.start_sample, end_sample, reason, samples, quiet_until)

@@ -19,7 +19,7 @@ from edge_runtime.catalog.catalog import DEFAULT_SPEECH_MODEL
 from edge_runtime.device.folders import cache_folder
 
 from ..machine import describe_machine
-from . import agreement, clip_set, cut, files, hour, quiet, talk
+from . import agreement, clip_set, cut, faults, files, hour, quiet, talk
 from .child import ChildFailed
 from .part import Part, PartSkipped, Settings
 from .report import Report
@@ -33,6 +33,7 @@ _PARTS: dict[str, Callable[[Settings], Part]] = {
     "quiet": quiet.measure,
     "cut": cut.measure,
     "files": files.measure,
+    "faults": faults.measure,
 }
 
 

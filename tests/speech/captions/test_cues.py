@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -157,3 +158,11 @@ def test_whatever_comes_cues_stay_in_order_and_small(
     kept = "".join(text for text, *_ in given_words)
     shown = "".join(line for cue in cues for line in cue.lines)
     assert shown.replace(" ", "") == "".join(c for c in kept if c not in "\x1b\n\u202e ")
+
+
+@pytest.mark.parametrize(("quiet_until_s", "end_s"), [(None, 0.9), (0.6, 0.6), (0.3, 0.4), (5.0, 0.9)])
+def test_a_cue_lingers_no_longer_than_it_is_quiet(quiet_until_s: float | None, end_s: float) -> None:
+    """After it somebody speaks, or the film is over."""
+    event = replace(final(spoken("Yes.")), quiet_until_s=quiet_until_s)
+    [cue] = CueStream().take(event)
+    assert cue.end_s == pytest.approx(end_s)

@@ -12,6 +12,7 @@ from support.scripted_speech import ScriptedRecognizer, SoundSource, Spoken, sen
 from support.speech_parts import LoudSpeech
 
 from edge_runtime.errors import AudioFormatUnsupported
+from edge_runtime.speech.captions.cue_stream import CueStream
 from edge_runtime.speech.listening import ListenOptions, transcribe
 from edge_runtime.speech.listening.packing import Pack, Packer
 from edge_runtime.speech.recognition.transcript import EventKind, TranscriptEvent
@@ -84,6 +85,16 @@ def test_finals_do_not_overlap() -> None:
     _, events = run(phrases(30, 1.9), 60.0)
     ends_s = [0.0, *(event.end_s for event in events[:-1])]
     assert all(event.start_s >= end_s for event, end_s in zip(events[:-1], ends_s, strict=False))
+
+
+@pytest.mark.parametrize("length_s", [2.15, 2.4, 5.0])
+def test_a_final_tells_how_long_it_is_quiet_after_it(length_s: float) -> None:
+    """Until the pause was long enough, or the sound was over."""
+    _, events = run(sentence("this is it now", 0.5), length_s)
+    assert events[0].quiet_until_s == pytest.approx(min(length_s, 2.1 + 0.5), abs=0.04)
+    stream = CueStream()
+    [cue] = [cue for event in events for cue in stream.take(event)]
+    assert cue.end_s <= length_s
 
 
 def test_a_loop_in_a_pack_does_not_lose_the_other_segments() -> None:
