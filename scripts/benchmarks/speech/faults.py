@@ -19,7 +19,7 @@ from .sound import read_samples, write_wav
 
 HOW = (
     "Sounds made from the clips: a sentence three and six times before another one; English, French and"
-    " Italian in one recording, language detected; 14 English clips 50 and 60 dB lower, as floats; in stereo of"
+    " Italian in one recording, language detected; 14 English clips 50 and 60 dB lower, in stereo of"
     " opposite phase; and as FLAC of which a fifth in the middle is noise. Words kept are those of the script"
     " that are written down, in their order; of the damaged recording, those outside the hole are expected."
 )
