@@ -51,12 +51,19 @@ def check_vocabulary(header: GgufHeader) -> None:
     model = header.metadata.get("tokenizer.ggml.model")
     if not isinstance(model, str):
         raise header.invalid("tokenizer.ggml.model", "the name of a tokenizer", model)
+    _check_pre_tokenizer(header, model)
     _check_lists(header, len(tokens))
     _check_kinds(header, model)
     _check_special_tokens(header, model, len(tokens))
     _check_distinct(header, tokens)
     if model == "llama":
         _check_bytes(header, tokens)
+
+
+def _check_pre_tokenizer(header: GgufHeader, model: str) -> None:
+    """ "whitespace" leaves spaces in the words of any other tokenizer, and two of them fail an assertion."""
+    if header.metadata.get("tokenizer.ggml.pre") == "whitespace" and model != "whitespace":
+        raise header.invalid("tokenizer.ggml.pre", f"a pre-tokenizer for {model!r}", "whitespace")
 
 
 def _check_lists(header: GgufHeader, count: int) -> None:

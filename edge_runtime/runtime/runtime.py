@@ -55,7 +55,7 @@ class Runtime:
         self._prompts = PromptFitter(
             _read_template(header, backend),
             # Looked up for each text: it says when the model is closed, or another process's.
-            lambda text, **special: self._backend.tokenize(text, **special),
+            lambda text, **special: self._backend.tokenize_prompt(text, **special),
             bos_text=backend.beginning_text(),
             context_tokens=backend.context_tokens,
         )

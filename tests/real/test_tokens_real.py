@@ -74,7 +74,7 @@ def test_an_id_that_is_not_there_is_refused(runtime: Runtime, wrong: Any) -> Non
 
 def test_a_turn_is_rendered_and_tokenized_once(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = {"render": 0, "tokenize": 0}
-    render, tokenize = ChatTemplate.render, runtime._backend.tokenize
+    render, tokenize = ChatTemplate.render, runtime._backend.tokenize_prompt
 
     def counted_render(self: ChatTemplate, *args: Any, **keywords: Any) -> str:
         calls["render"] += 1
@@ -85,7 +85,7 @@ def test_a_turn_is_rendered_and_tokenized_once(runtime: Runtime, monkeypatch: py
         return tokenize(text, **keywords)
 
     monkeypatch.setattr(ChatTemplate, "render", counted_render)
-    monkeypatch.setattr(runtime._backend, "tokenize", counted_tokenize)
+    monkeypatch.setattr(runtime._backend, "tokenize_prompt", counted_tokenize)
     talk = Conversation(runtime, system_prompt="Be brief.", options={"max_tokens": 8, "seed": 1})
     for turn, question in enumerate(("Why is the sky blue?", "And at night?", "Really?"), start=1):
         usage = talk.send(question).result().usage

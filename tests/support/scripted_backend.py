@@ -85,6 +85,9 @@ class ScriptedBackend:
             tokens += [256 + _CONTROL.index(part)] if part in _CONTROL else list(part.encode())
         return tokens
 
+    def tokenize_prompt(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        return self.tokenize(text, add_special=add_special, parse_special=parse_special)
+
     def token_text(self, token: int) -> TokenText:
         if token >= _START:
             return TokenText(b"", _CONTROL[token - _START].encode(), is_end=token == _END)

@@ -60,6 +60,7 @@ class LlamaBackend:
         self.window_tokens = self._model.window_tokens
         # The vocabulary's part of the protocol, and the context's, are theirs.
         self.tokenize = self._model.tokenize
+        self.tokenize_prompt = self._model.tokenize_prompt
         self.token_text = self._model.token_text
         self.is_control = self._model.is_control
         self.beginning_text = self._model.beginning_text

@@ -27,7 +27,7 @@ def try_model(path: Path, *, use_extra_bufts: bool, decode: bool) -> str:
     # The structure alone is the CPU's business: a GPU takes a second to start, and may be full.
     gpu_layers = None if decode else 0
     model = LlamaModel(path, use_extra_bufts=use_extra_bufts, no_alloc=not decode, gpu_layers=gpu_layers)
-    model.tokenize("probe", add_special=True, parse_special=True)
+    model.tokenize("probe  it\n\n7", add_special=True, parse_special=True)
     params = c.llama_context_default_params()
     params.n_ctx, params.n_batch, params.n_ubatch, params.n_threads = 64, 32, 32, 2
     context = c.llama_init_from_model(model.pointer, params)

@@ -21,7 +21,7 @@ class Vocabulary:
 
     def tokens(self, text: str) -> list[int]:
         """As a text begins; nothing in it is taken for a control token."""
-        return self._model.tokenize(text, add_special=True, parse_special=False)
+        return self._model.tokenize_prompt(text, add_special=True, parse_special=False)
 
     def beginning(self) -> int | None:
         """The token that every text begins with, where the model wants one."""
