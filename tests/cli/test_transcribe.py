@@ -167,11 +167,16 @@ def test_a_recording_without_sound_leaves_no_file_that_blocks_the_next_try(
         assert list(folder.iterdir()) == []
 
 
-def test_nothing_on_standard_input_is_an_error(type_in: Any, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", ["transcribe", "listen"])
+def test_nothing_on_standard_input_is_an_error(
+    command: str, type_in: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     type_in(b"")
-    status, _, err = run("transcribe", "-", capsys=capsys)
+    folder = tmp_path / "out"
+    status, _, err = run(command, "-", "-o", str(folder), capsys=capsys)
     assert status == AUDIO
     assert "standard input has no sound" in err
+    assert list(folder.iterdir()) == []
 
 
 def test_a_name_that_begins_with_a_dash_is_taken_or_explained(

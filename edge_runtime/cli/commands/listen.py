@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
+from ...errors import AudioError
 from ...speech.captions import check_paths
 from ..options.speech_options import (
     STANDARD_INPUT,
@@ -84,7 +85,11 @@ def run(args: argparse.Namespace) -> int:
         )
         output = stack.enter_context(CaptionOutput(screen, writing))
         stream = runtime.listen(source, **choices.options(translate=translation.is_gist))
-        show_stream(translate(stream, partials=True), output)
+        try:
+            show_stream(translate(stream, partials=True), output)
+        except AudioError:
+            output.discard_empty()
+            raise
     if stream.stats is not None:
         _tell_losses(stream.stats, screen)
     for path in paths.values():

@@ -11,9 +11,10 @@ from . import SUMMARIES
 from .recordings import add_recording_options, run_recordings
 
 _ABOUT = (
-    "Write down what is said in recordings: wav, flac, mp3, ogg, opus, m4a, mp4, webm and aiff, or raw "
-    "samples on standard input (FILE is -). One transcript each, to stdout, or with -o into files of a "
-    "folder; these grow as it goes: what was transcribed until something stops it is kept."
+    "Write down what is said in recordings: wav, flac, mp3, ogg, opus, m4a, mp4, webm and aiff, or "
+    "standard input (FILE is -): one of these, or raw samples. One transcript each, to stdout, or with "
+    "-o into files of a folder; these grow as it goes: what was transcribed until something stops it is "
+    "kept."
 )
 
 

@@ -139,7 +139,7 @@ class LiveInbox:
         self._room.set()
         self._wake.put(None)
         self._stop_source()
-        # Where it waits for a pipe, nothing can wake it: it ends with the process.
+        # A source without stop() may wait for ever: its thread ends with the process.
         self._thread.join(timeout=_DRAIN_S if hasattr(self._source, "stop") else _LET_GO_S)
         self._blocks.clear()
 
