@@ -55,6 +55,15 @@ def read_earlier(path: Path, key: str) -> list[dict[str, Any]]:
     return found
 
 
+def read_origin(path: Path) -> str:
+    """When and on which machine the report was measured that was written before; "" if there is none."""
+    path = path.with_suffix(".json")
+    if not path.exists():
+        return ""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return f"{found['date']} on {found['machine']}"
+
+
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
     """The heads first; padded so that it reads well in a terminal too."""
     cells = [[cell.replace("|", "/").replace("\n", " ") for cell in row] for row in rows]

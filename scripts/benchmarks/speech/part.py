@@ -46,6 +46,7 @@ class Part:
     rows: list[Row]
     table: list[list[str]] = field(default_factory=list)  # heads first
     details: dict[str, Any] = field(default_factory=dict)
+    origin: str = ""  # when and on which machine, if not those of the report
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "rows": [asdict(row) for row in self.rows]}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ..kept_report import KeptReport, markdown_table, read_earlier
+from ..kept_report import KeptReport, markdown_table, read_earlier, read_origin
 from ..table import format_table
 from .part import Part
 
@@ -19,10 +19,12 @@ class Report(KeptReport):
     skipped: dict[str, str] = field(default_factory=dict)
 
     def add_earlier(self, path: Path) -> None:
-        """The parts of a report that was written before, if there is one."""
+        """The parts of a report that was written before, if there is one, and where they come from."""
+        origin = read_origin(path)
         for found in read_earlier(path, "parts"):
             if found["name"] in self.order:
-                self.parts[found["name"]] = Part.from_json(found)
+                part = Part.from_json(found)
+                self.parts[part.name] = replace(part, origin=part.origin or origin)
 
     @property
     def good(self) -> bool:
@@ -50,7 +52,8 @@ class Report(KeptReport):
 
     def _section(self, part: Part) -> str:
         table = f"\n\n{markdown_table(part.table)}" if part.table else ""
-        return f"## {part.name}\n\n{part.how}\n\n```\n{format_table(part.rows)}\n```{table}"
+        origin = f"\n\nMeasured {part.origin}." if part.origin else ""
+        return f"## {part.name}\n\n{part.how}{origin}\n\n```\n{format_table(part.rows)}\n```{table}"
 
     def _skipped_lines(self) -> list[str]:
         return [f"{name} was skipped: {reason}" for name, reason in self.skipped.items()]
