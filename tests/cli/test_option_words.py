@@ -125,6 +125,56 @@ def test_a_wrong_setting_is_named_as_it_was_given(
     )
 
 
+# A command with a wrong value; the option that the error must name.
+_WRONG_COMMANDS = [
+    (["transcribe", "x.wav", "--rate", "0"], "--rate"),
+    (["transcribe", "x.wav", "--channels", "x"], "--channels"),
+    (["transcribe", "x.wav", "--language", "klingon"], "--language"),
+    (["translate", "x.wav", "--to", "klingon"], "--to"),
+    (["listen", "--rate", "1e9"], "--rate"),
+    (["quantize", "MODEL", "-o", "o.gguf", "--type", "Q9"], "--type"),
+    (["quantize", "MODEL", "-o", "o.gguf", "--type", "Q4_0", "--ple", "zz"], "--ple"),
+    (["quantize", "MODEL", "-o", "o.gguf", "--type", "Q4_0", "--output-type", "zz"], "--output-type"),
+    (["quantize", "MODEL", "-o", "o.gguf", "--recipe", "edge-2gb", "--budget", "2GB"], "--budget"),
+    (["quantize", "MODEL", "-o", "o.gguf", "--recipe", "fast"], "--recipe"),
+    (["quantize", "MODEL", "-o", "o.gguf", "--type", "Q4_0", "--split", "1B"], "--split"),
+    (["slice", "MODEL", "-o", "o.gguf", "--skip-layers", "x"], "--skip-layers"),
+    (["slice", "MODEL", "-o", "o.gguf", "--ffn", "x"], "--ffn"),
+    (["synth", "smollm2-135m", "-o", "o.gguf", "--scale", "7"], "--scale"),
+    (["synth", "smollm2-135m", "-o", "o.gguf", "--body", "Q9"], "--body"),
+    (["plan", "MODEL", "--parallel", "0"], "--parallel"),
+    (["plan", "MODEL", "--micro-batch", "z"], "--micro-batch"),
+    (["plan", "MODEL", "--plot", "x.bmp"], "--plot"),
+    (["plan", "MODEL", "--budget", "-1"], "--budget"),
+    (["bench", "--model", "MODEL", "--repeat", "0"], "--repeat"),
+    (["bench", "--model", "MODEL", "--answer-tokens", "x"], "--answer-tokens"),
+    (["chat", "--model", "MODEL", "--gpu-layers", "-1", "Hi"], "--gpu-layers"),
+    (["verify", "MODEL", "--against", "report.json"], "--against"),
+]
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    _WRONG_COMMANDS,
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, list) else value,
+)
+def test_each_command_names_the_option_with_the_wrong_value(
+    command: list[str],
+    option: str,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.json").write_text("no report")
+    assert main([str(tiny) if word == "MODEL" else word for word in command]) == 2
+    shown = capsys.readouterr().err
+    assert option in shown.partition("hint:")[0] and "Traceback" not in shown
+    assert not re.search(r"\b[a-z]+_[a-z_]+(: |=)", shown), "a Python keyword on the screen"
+    assert not (tmp_path / "o.gguf").exists()
+
+
 def check(
     call: object,
     command: str,

@@ -42,7 +42,7 @@ class Translation:
         """Raises OptionInvalid for an unknown language, and for one that needs a chat model, without one."""
         if args.to is None:
             return cls(None, None)
-        to = parse_language(args.to)
+        to = parse_language(args.to, "to")
         if to != "en" and args.translator is None:
             raise OptionInvalid(
                 f"--to {language_name(to)}: a chat model has to translate, and none is named; the recognizer "

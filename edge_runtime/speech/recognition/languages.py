@@ -38,18 +38,18 @@ def _pairs(listed: str) -> list[tuple[str, str]]:
 LANGUAGES = MappingProxyType(dict(_pairs(_BY_CODE)))  # {"en": "English", ...}
 
 
-def parse_language(text: str) -> str:
+def parse_language(text: str, option: str = "language") -> str:
     """The code of a language: "fr" for "fr", "FR", "French" and "french".
 
-    Raises OptionInvalid, naming those that are written almost like it.
+    Raises OptionInvalid, naming `option` and the languages that are written almost like it.
     """
     wanted = _folded(text)
     code = _CODE_OF.get(wanted)
     if code is None:
         raise OptionInvalid(
-            f"{text[:40]!r} is not a language that is known here",
+            f"{option}: {text[:40]!r} is not a language that is known here",
             hint=_nearest(wanted),
-            option="language",
+            option=option,
             value=text[:40],
         )
     return code

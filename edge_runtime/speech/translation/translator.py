@@ -36,7 +36,7 @@ class ChatTranslator:
 
         Raises OptionInvalid for a language that is not known.
         """
-        self.to = parse_language(to)
+        self.to = parse_language(to, "to")
         self._from = None if from_language is None else parse_language(from_language)
         self._runtime = runtime
 

@@ -61,7 +61,7 @@ def _type_named(option: str, name: str) -> GgmlType:
     if name.upper() in allowed:
         return allowed[name.upper()]
     raise OptionInvalid(
-        f"no quantization called {name[:40]!r} can be made, for {option}",
+        f"{option}: there is no quantization {name[:40]!r} to write",
         hint=f"one of {', '.join(allowed)}",
         option=option,
         value=name[:40],
