@@ -11,6 +11,7 @@ from .bounds import MOST_STATES
 from .char_sets import ANY
 
 Move = tuple[int, int, int]  # first code point, last code point, next state
+_ROUNDS = 60
 _MOST_LETTERS = 100_000  # states of listed texts, which never multiply
 State = TypeVar("State", bound=Hashable)
 
@@ -66,40 +67,45 @@ def explore(
 
 
 def _smallest(moves: list[list[Move]], accepting: list[bool]) -> Automaton:
-    """The same language with as few states as possible (Moore's partition)."""
-    alive = _alive(moves, accepting)
-    if not alive[0]:
+    """The same language with fewer states: as few as possible, unless that takes more than _ROUNDS rounds.
+
+    Moore's partition, which begins with how far each state is from accepting.
+    """
+    block = _distances(moves, accepting)
+    if block[0] < 0:
         return Automaton(((),), (False,))
-    kept = [[move for move in row if alive[move[2]]] for row in moves]
-    block = [int(accept) if alive[state] else -1 for state, accept in enumerate(accepting)]
+    alive = [state for state, distance in enumerate(block) if distance >= 0]
+    kept = [[move for move in row if block[move[2]] >= 0] for row in moves]
     count = 0
-    while True:
+    for _ in range(_ROUNDS):
         signatures: dict[object, int] = {}
         following = [-1] * len(block)
-        for state, row in enumerate(kept):
-            if alive[state]:
-                key = (block[state], _joined(row, block))
-                following[state] = signatures.setdefault(key, len(signatures))
+        for state in alive:
+            key = (block[state], _joined(kept[state], block))
+            following[state] = signatures.setdefault(key, len(signatures))
         block = following
         if len(signatures) == count:
             return _quotient(kept, accepting, block, count)
         count = len(signatures)
+    for number, state in enumerate(alive):
+        block[state] = number
+    return _quotient(kept, accepting, block, len(alive))
 
 
-def _alive(moves: list[list[Move]], accepting: list[bool]) -> list[bool]:
-    """Whether each state can still accept."""
+def _distances(moves: list[list[Move]], accepting: list[bool]) -> list[int]:
+    """How many characters each state is from accepting; -1: it never accepts."""
     sources: list[list[int]] = [[] for _ in moves]
     for state, row in enumerate(moves):
         for _, _, target in row:
             sources[target].append(state)
-    alive = list(accepting)
+    found = [0 if accept else -1 for accept in accepting]
     todo = [state for state, accept in enumerate(accepting) if accept]
-    while todo:
-        for source in sources[todo.pop()]:
-            if not alive[source]:
-                alive[source] = True
+    for state in todo:  # grows while it is walked
+        for source in sources[state]:
+            if found[source] < 0:
+                found[source] = found[state] + 1
                 todo.append(source)
-    return alive
+    return found
 
 
 def _joined(row: Iterable[Move], block: list[int]) -> tuple[Move, ...]:

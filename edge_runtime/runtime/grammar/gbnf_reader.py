@@ -263,7 +263,7 @@ class _Reader:
 
     def _repeat(self, char: str) -> None:
         sequence = self._open[-1].alternatives[-1]
-        if not sequence:
+        if not sequence or sequence[-1].is_empty:
             self._fail(f"there is nothing for {char} to repeat")
         if char == "{":
             found = self._match(_TIMES)

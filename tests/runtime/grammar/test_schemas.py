@@ -334,6 +334,8 @@ LARGE: dict[str, dict[str, Any]] = {
             for number in range(100)
         ]
     },
+    "a long pattern": {"type": "string", "pattern": "^(.|\n){1900}$"},
+    "a pattern up to a length": {"type": "string", "pattern": "^[a-z]*$", "maxLength": 3000},
     "a tuple of 2,000": {"type": "array", "prefixItems": [{"type": "null"}] * 2000, "minItems": 1999},
     "150 different numbers": {
         "type": "array",
