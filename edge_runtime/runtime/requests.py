@@ -47,7 +47,7 @@ class RequestMaker:
 
     def _raw(self, prompt: str | Sequence[int]) -> Prompt:
         if isinstance(prompt, str):
-            return self._prompts.raw(prompt)
+            return self._prompts.raw_that_fits(prompt)
         return self._prompts.of_tokens(check_token_ids(prompt, self._vocabulary_size, "prompt"))
 
 

@@ -24,6 +24,7 @@ from .engine import GenerationRequest, Ticket
 from .engine.request import Event
 from .opening import OpenModel, budget_exceeded, open_engine
 from .prompt.fitting import Messages, PromptFitter
+from .prompt.length_bound import LengthBound
 from .prompt.template import ChatTemplate
 from .prompt.tokens import check_token_ids, text_of_tokens
 from .requests import RequestMaker
@@ -58,6 +59,7 @@ class Runtime:
             lambda text, **special: self._backend.tokenize_prompt(text, **special),
             bos_text=backend.beginning_text(),
             context_tokens=backend.context_tokens,
+            bound=LengthBound.of_model(header),
         )
         self._requests = RequestMaker(self._prompts, defaults, backend.vocabulary_size)
         self._closed = False

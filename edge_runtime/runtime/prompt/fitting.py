@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ...errors import ContextFull
 from ...values.records import ContextPolicy, GenerationOptions
+from .length_bound import NO_BOUND, LengthBound
 from .messages import check_messages
 from .template import ChatTemplate, plain_text
 
@@ -48,14 +49,20 @@ class PromptFitter:
     """Makes the prompts of one model. Safe to use from several threads."""
 
     def __init__(
-        self, template: ChatTemplate | None, tokenize: Tokenize, *, bos_text: str, context_tokens: int
+        self,
+        template: ChatTemplate | None,
+        tokenize: Tokenize,
+        *,
+        bos_text: str,
+        context_tokens: int,
+        bound: LengthBound = NO_BOUND,
     ) -> None:
         """template: None for a base model, which continues the text of the messages.
 
         bos_text: the model's begin-of-text token, "" where it has none.
         """
         self.template, self.context_tokens = template, context_tokens
-        self._tokenize, self._bos_text = tokenize, bos_text
+        self._tokenize, self._bos_text, self._bound = tokenize, bos_text, bound
 
     def render(self, messages: Messages) -> str:
         """Raises OptionInvalid for what is no list of messages, and ChatTemplateFailed."""
@@ -75,6 +82,12 @@ class PromptFitter:
         """Text as it stands: control tokens written in it are text, not control."""
         return self.of_tokens(self._tokenize(text, add_special=True, parse_special=False))
 
+    def raw_that_fits(self, text: str) -> Prompt:
+        """As raw(). Raises ContextFull, before it is tokenized, for a text that is certainly too long."""
+        if least := self._bound.least_tokens(text, self.context_tokens):
+            raise self._too_long(f"the prompt has at least {least} tokens", least, self.context_tokens)
+        return self.raw(text)
+
     def of_tokens(self, tokens: Sequence[int], text: str | None = None) -> Prompt:
         return Prompt(tuple(tokens), self.context_tokens - len(tokens), text)
 
@@ -84,11 +97,38 @@ class PromptFitter:
         One rendering where everything fits, one for each halving of the search where old
         turns have to go. Raises ContextFull when the last turn alone is too long.
         """
-        whole = self.whole(messages)
+        check_messages(messages)
+        stops = options.context_policy is ContextPolicy.STOP
         room_tokens = prompt_room_tokens(self.context_tokens, options.max_tokens)
-        if options.context_policy is ContextPolicy.STOP or len(whole.tokens) <= room_tokens:
+        dropped = self._certainly_dropped(messages, self.context_tokens if stops else room_tokens, stops)
+        if dropped:
+            head, rest = _split_system(messages)
+            messages = [*head, *rest[_turn_starts(rest)[dropped] :]]
+        whole = replace(self.whole(messages), dropped_turns=dropped)
+        if stops or len(whole.tokens) <= room_tokens:
             return whole
-        return self._drop_oldest(messages, whole, room_tokens)
+        prompt = self._drop_oldest(messages, whole, room_tokens)
+        return replace(prompt, dropped_turns=prompt.dropped_turns + dropped)
+
+    def _certainly_dropped(self, messages: Messages, room_tokens: int, stops: bool) -> int:
+        """How many turns have to go before anything is rendered: their text alone is too long.
+
+        Raises ContextFull where none may go, or the last one is too long.
+        """
+        least = self._least_tokens(messages, room_tokens)
+        if not least:
+            return 0
+        head, rest = _split_system(messages)
+        starts = [] if stops else _turn_starts(rest)[1:]
+        for turns, start in enumerate(starts, start=1):
+            least = self._least_tokens([*head, *rest[start:]], room_tokens)
+            if not least:
+                return turns
+        what = "the prompt has" if stops else "the last message alone makes a prompt of"
+        raise self._too_long(f"{what} at least {least} tokens", least, room_tokens)
+
+    def _least_tokens(self, messages: Messages, room_tokens: int) -> int:
+        return self._bound.least_tokens("".join(message["content"] for message in messages), room_tokens)
 
     def _drop_oldest(self, messages: Messages, whole: Prompt, room_tokens: int) -> Prompt:
         """Turns go in steps of half the room: the engine evaluates everything behind a change
@@ -116,14 +156,18 @@ class PromptFitter:
         )
         prompt = drop(dropped)
         if len(prompt.tokens) > room_tokens:
-            raise self._too_long(len(prompt.tokens), room_tokens)
+            count = len(prompt.tokens)
+            raise self._too_long(
+                f"the last message alone makes a prompt of {count} tokens", count, room_tokens
+            )
         return replace(prompt, dropped_turns=dropped)
 
-    def _too_long(self, prompt_tokens: int, room_tokens: int) -> ContextFull:
+    def _too_long(self, finding: str, prompt_tokens: int, room_tokens: int) -> ContextFull:
         answer_tokens = self.context_tokens - room_tokens
+        kept = f", {answer_tokens} of them for the answer" if answer_tokens else ""
         return ContextFull(
-            f"the last message alone makes a prompt of {prompt_tokens} tokens, there is room for "
-            f"{room_tokens}: the context holds {self.context_tokens}, {answer_tokens} of them for the answer",
+            f"{finding}, which is too long: there is room for {room_tokens}; "
+            f"the context holds {self.context_tokens}{kept}",
             hint="shorten it, ask for a shorter answer with max_tokens=, or open the model with a larger "
             "context_tokens=",
             prompt_tokens=prompt_tokens,

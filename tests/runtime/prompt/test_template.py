@@ -35,6 +35,12 @@ def test_a_template_that_refuses_says_so_in_its_own_words() -> None:
         template.render(HELLO)
 
 
+_DOUBLED = (
+    "{{% set ns = namespace(x=[1]) %}}"
+    "{{% for i in range(60) %}}{{% set ns.x = {} %}}{{% endfor %}}{{{{ ns.x }}}}"
+)
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -58,6 +64,17 @@ def test_a_template_that_refuses_says_so_in_its_own_words() -> None:
         "{% for i in range(9) %}{% set ns.x = ns.x.replace('a', ns.x) %}{% endfor %}",
         "{% set ns = namespace(x='aaaaaaaa') %}"
         "{% for i in range(9) %}{% set ns.x = ns.x | replace('a', ns.x) %}{% endfor %}",
+        # Doubled sixty times in one step of Python's own code, which no time limit ends:
+        _DOUBLED.format("[ns.x, ns.x]"),
+        _DOUBLED.format("(ns.x, ns.x)"),
+        _DOUBLED.format("{1: ns.x, 2: ns.x}"),
+        _DOUBLED.format("dict(a=ns.x, b=ns.x)"),
+        _DOUBLED.format("ns.x + [ns.x]"),
+        _DOUBLED.replace("[1]", "9").format("ns.x * ns.x"),
+        "{{ (1).to_bytes(10000000000, 'big') }}",
+        "{{ lipsum(n=1000000) }}",
+        "{% set a = messages[0]['content'] ~ '" + "y" * 90 + "' %}"
+        "{{ range(99999) | map(attribute='x', default=a) | list | string }}",
         "{{ messages.nothing.nothing }}",
         "{{ 1 / 0 }}",
         "{% include 'file' %}",
@@ -68,6 +85,15 @@ def test_a_template_that_refuses_says_so_in_its_own_words() -> None:
 def test_a_hostile_or_broken_template_ends_in_our_error(source: str) -> None:
     with pytest.raises(ChatTemplateFailed):
         ChatTemplate(source).render(HELLO)
+
+
+@pytest.mark.parametrize(
+    ("source", "length"),
+    [("{{ 1.5 | round(1000000000, 'ceil') }}", 3), ("{{ [1] | batch(1000000000, 'x') | list | length }}", 1)],
+)
+def test_numbers_out_of_all_measure_are_bounded(source: str, length: int) -> None:
+    text = ChatTemplate(source + "{{ messages[0].content }}").render(HELLO)
+    assert text.removesuffix(HELLO[0]["content"]) in ("1.5", "1") and len(text) == length + 7
 
 
 def test_a_template_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
