@@ -10,7 +10,6 @@ from typing import Any
 
 from ..device.folders import store_folder
 from ..errors import ModelFileInvalid, ModelNotFound, ModelUnsupported
-from ..gguf.header import first_of_set, read_header
 from ..values.files import hash_file
 from ..values.progress import QUIET, OnProgress, Progress, progress_of
 from .catalog import (
@@ -196,6 +195,8 @@ def _own_entry(path: Path) -> ModelEntry:
 
 def _is_whole(path: Path) -> bool:
     """Whether all that a file's tables name is there, in it and in the other files of its set."""
+    from ..gguf.header import first_of_set, read_header  # imports numpy, which only own files need
+
     first = first_of_set(path)
     try:
         read_header(first)

@@ -34,6 +34,7 @@ def test_a_recording_becomes_text_language_length_and_segments(runtime: SpeechRu
     assert transcript.duration_s == pytest.approx(len(saying(TALK)) / 16_000)
     assert [segment.text for segment in transcript.segments] == LINES
     assert all(segment.words for segment in transcript.segments)
+    assert list(transcript) == list(transcript.segments)
 
 
 def test_a_stream_that_was_read_in_part_has_the_whole_result(runtime: SpeechRuntime, talk: Path) -> None:

@@ -6,6 +6,7 @@ follows the finals for now; the next event of any kind takes its place.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -42,9 +43,12 @@ class TranscriptEvent:
 
 @dataclass(frozen=True)
 class Transcript:
-    """A whole recording, written down."""
+    """A whole recording, written down. Iterating over it gives the segments."""
 
     text: str  # an utterance a line
     language: str  # a code such as "en": the language of most of the speech; "" without any
     duration_s: float  # of the sound, silence included
     segments: tuple[TranscriptEvent, ...]  # the finals that have text, in order, with times and words
+
+    def __iter__(self) -> Iterator[TranscriptEvent]:
+        return iter(self.segments)
