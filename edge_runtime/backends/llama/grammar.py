@@ -18,6 +18,7 @@ from .library import last_log_lines, native
 from .model import LlamaModel
 
 _WALK_LIMIT_S = 2.0  # of processor time for all walks
+_PROCESSOR_LIMIT_S = 6  # of everything, with the start: one step alone may take for ever
 _MOST_MEMORY_BYTES = 4 << 30
 _WALKS, _STEPS, _TURNS = 6, 48, 0.1
 
@@ -65,15 +66,17 @@ def _try(folder: Path) -> str:
     )
 
 
-def _limit_memory() -> None:
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such limit
+def _limit_itself() -> None:
+    """By processor time, which other programs do not use up: a good grammar passes on a busy machine."""
+    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits
         import resource
 
+        resource.setrlimit(resource.RLIMIT_CPU, (_PROCESSOR_LIMIT_S, _PROCESSOR_LIMIT_S))
         resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY_BYTES, _MOST_MEMORY_BYTES))
 
 
 def main() -> int:
-    _limit_memory()
+    _limit_itself()
     return answer_task(lambda task: {"problem": _try(Path(task["folder"]))})
 
 
