@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..device.folders import store_folder_or_none
-from ..errors import ModelFileInvalid, ModelNotFound, ModelUnsupported
-from ..values.files import expanded
+from ..device.folders import store_folder, store_folder_or_none
+from ..errors import ModelFileInvalid, ModelNotFound, ModelUnsupported, OptionInvalid
+from ..values.files import expanded, is_dir, is_file
 from ..values.units import format_bytes
 from .manifest import MODEL_NAME, Manifest, ModelFile, ModelKind, read_manifest
 from .store import arrived_bytes, model_file, model_folder, staged_bytes, stored_names
@@ -109,7 +109,7 @@ def locate(name_or_path: str | Path) -> ModelLocation:
         return _locate_known(manifest, quantization)
     if head in stored_names():
         return _locate_unknown(head, quantization)
-    if Path(name_or_path).is_file():
+    if is_file(Path(name_or_path)):
         return _locate_path(Path(name_or_path))
     store = store_folder_or_none()
     places = [Path.cwd()] if store is None else [store / "models", Path.cwd()]
@@ -138,9 +138,9 @@ def find_speech_model(name_or_path: str | Path = DEFAULT_SPEECH_MODEL) -> Path:
         path = stored_path(manifest)
         if path is None:
             raise _not_pulled(manifest.name, manifest, manifest.files)
-        return path if path.is_dir() else path.parent
-    if not path.is_dir():
-        problem = "is a file" if path.is_file() else "does not exist"
+        return path if is_dir(path) else path.parent
+    if not is_dir(path):
+        problem = "is a file" if is_file(path) else "does not exist"
         raise ModelNotFound(
             f"{path} {problem}; expected the folder of a speech model",
             hint=f"give the folder with encoder and decoder, or the name {DEFAULT_SPEECH_MODEL}",
@@ -160,9 +160,9 @@ def find_vad_model(name_or_path: str | Path = DEFAULT_VAD_MODEL) -> Path:
         path = stored_path(manifest)
         if path is None:
             raise _not_pulled(manifest.name, manifest, manifest.files)
-    if not path.is_file():
+    if not is_file(path):
         raise ModelNotFound(
-            f"{path} {'is a folder' if path.is_dir() else 'does not exist'}; expected an ONNX file",
+            f"{path} {'is a folder' if is_dir(path) else 'does not exist'}; expected an ONNX file",
             hint=f"give the file, or the name {DEFAULT_VAD_MODEL}",
             looked_in=[str(path.absolute().parent)],
         )
@@ -173,7 +173,7 @@ def stored_path(manifest: Manifest) -> Path | None:
     """The folder of a converted model, else the first of its files; None while it is not complete."""
     if manifest.conversion is None:
         paths = (model_file(manifest.name, file.file_name) for file in manifest.files)
-        return next((path for path in paths if path.is_file()), None)
+        return next((path for path in paths if is_file(path)), None)
     folder = model_folder(manifest.name)
     complete = all((folder / name).is_file() for name in manifest.conversion.results)
     return folder if complete else None
@@ -184,7 +184,11 @@ def _path_given(name_or_path: str | Path) -> Path | None:
     if isinstance(name_or_path, Path) or _looks_like_path(name_or_path):
         return expanded(name_or_path)
     known = split_name(name_or_path)[0] in _manifest_names()
-    return Path(name_or_path) if not known and Path(name_or_path).exists() else None
+    return (
+        Path(name_or_path)
+        if not known and (is_dir(Path(name_or_path)) or is_file(Path(name_or_path)))
+        else None
+    )
 
 
 def _known_as(name: str, kind: ModelKind) -> Manifest:
@@ -263,8 +267,8 @@ def _looks_like_path(text: str) -> bool:
 
 def _locate_path(path: Path) -> ModelLocation:
     path = expanded(path)
-    if not path.is_file():
-        found = "is a folder" if path.is_dir() else "does not exist"
+    if not is_file(path):
+        found = "is a folder" if is_dir(path) else "does not exist"
         raise ModelNotFound(
             f"{path} {found}",
             hint="give the path of one GGUF file, or a name from `edge-runtime models list`",
@@ -276,14 +280,16 @@ def _locate_path(path: Path) -> ModelLocation:
 
 def _locate_known(manifest: Manifest, quantization: str) -> ModelLocation:
     files = _choose_files(manifest, quantization)
-    if store_folder_or_none() is None:
+    try:
+        store_folder()
+    except OptionInvalid as error:
         raise ModelNotFound(
-            f"{manifest.name} is not here: EDGE_RUNTIME_HOME is not set, and this user has no home folder",
+            f"{manifest.name} is not here: {error}",
             hint="set EDGE_RUNTIME_HOME to the folder that holds your models, or give the path of a file",
-        )
+        ) from error
     for file in files:
         path = model_file(manifest.name, file.file_name)
-        if path.is_file():
+        if is_file(path):
             return ModelLocation(path, manifest.name, manifest, file)
     own = None if quantization else _first_gguf(manifest.name, "")
     if own:

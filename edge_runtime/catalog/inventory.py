@@ -225,7 +225,8 @@ def _stored_files() -> Iterator[Path]:
     """GGUF files of any name, and what the catalog knows besides."""
     for name in stored_names():
         known = {path for path in _known_paths(name) if path.is_file()}
-        yield from sorted(known | set(model_folder(name).glob("*.gguf")))
+        here = {path for path in model_folder(name).glob("*.gguf") if path.is_file()}
+        yield from sorted(known | here)
 
 
 def _known_paths(name: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import traceback
@@ -12,11 +13,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import EdgeRuntimeError
-from ..values.files import is_disk_full
 from ..values.version import __version__
 from .commands import SUMMARIES
-from .screen.errors import print_error
-from .screen.exit_status import CANCELLED, ENGINE, GOOD, exit_status_of
+from .screen.errors import print_error, print_unexpected
+from .screen.exit_status import CANCELLED, GOOD, exit_status_of
+from .screen.streams import prepare_streams
 
 
 class _Parser(argparse.ArgumentParser):
@@ -58,43 +59,54 @@ def build_parser(argv: Sequence[str] | None = None) -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit status; argparse itself exits with 2 on wrong usage."""
-    if sys.stdout is None:  # closed by the caller: `>&-`
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process lives
+    """Run one command. Returns its exit status; argparse itself exits with 2 on wrong usage.
+
+    A traceback is printed with --debug only.
+    """
+    prepare_streams()
+    given = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _run(argv)
+        return _run(given)
     except KeyboardInterrupt:
         print("cancelled", file=sys.stderr)
         return CANCELLED
     except BrokenPipeError:  # the reader of our stdout went away, as `head` does
         _give_up_stdout()
         return GOOD
-    except Exception:  # a door: nothing may leave it but an exit status  # noqa: BLE001
-        traceback.print_exc()
-        print("error: this is a fault in edge_runtime; please report the lines above", file=sys.stderr)
-        return ENGINE
+    except Exception as error:  # a door: nothing may leave it but an exit status  # noqa: BLE001
+        if "--debug" in given:
+            traceback.print_exc()
+        _end_stdout()
+        return print_unexpected(error)
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    given = list(sys.argv[1:] if argv is None else argv)
-    args = build_parser(given).parse_args(given)
+def _run(argv: Sequence[str]) -> int:
+    args = build_parser(argv).parse_args(argv)
     try:
         status: int = args.run(args)
         sys.stdout.flush()
     except EdgeRuntimeError as error:
         if args.debug:
             traceback.print_exc()
+        _end_stdout()
         print_error(error)
         return exit_status_of(error)
-    except OSError as error:
-        if not is_disk_full(error):
-            raise
-        print(f"error: no room on the disk: {error}", file=sys.stderr)
-        _give_up_stdout()
-        return ENGINE
     return status
+
+
+def _end_stdout() -> None:
+    """Write what is left in its buffer: else Python would try once more at exit, and complain."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _give_up_stdout()
 
 
 def _give_up_stdout() -> None:
     """What is left in its buffer cannot be written; at exit Python would try once more and complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, sys.stdout.fileno())
+        finally:
+            os.close(nowhere)

@@ -22,7 +22,8 @@ _FORMER_ELSEWHERE = (("XDG_DATA_HOME", ".local/share"), ("XDG_CACHE_HOME", ".cac
 def store_folder() -> Path:
     """$EDGE_RUNTIME_HOME, or the place where this system keeps a user's data. Not created.
 
-    Raises OptionInvalid where there is neither, as in a container whose user has no home.
+    Raises OptionInvalid where there is neither, as in a container whose user has no home, and
+    for a file.
     """
     return _chosen_folder() or _user_folder(caches=False)
 
@@ -44,10 +45,20 @@ def cache_folder() -> Path:
 
 def _chosen_folder() -> Path | None:
     chosen = os.environ.get(_VARIABLE, "")
+    if not chosen:
+        return None
     try:
-        return Path(chosen).expanduser().absolute() if chosen else None
+        folder = Path(chosen).expanduser().absolute()
     except RuntimeError as error:  # ~ without a home
         raise _homeless() from error
+    if folder.is_file():
+        raise OptionInvalid(
+            f"{_VARIABLE}: {folder} is a file, expected a folder",
+            hint=f"set {_VARIABLE} to a folder that you may write to",
+            option=_VARIABLE,
+            value=chosen,
+        )
+    return folder
 
 
 def _user_folder(*, caches: bool) -> Path:

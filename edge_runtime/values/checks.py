@@ -15,20 +15,22 @@ _WHOLE = re.compile(r"[+-]?[0-9]+")
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
-def whole_number(name: str, value: object, low: int = 1, high: int = MOST_COUNT) -> int:
+def whole_number(name: str, value: object, low: int = 1, high: int = MOST_COUNT, *, hint: str = "") -> int:
     """`value` as an int from `low` to `high`; a float without a fraction, such as 42.0, is one too.
 
     Raises OptionInvalid, naming `name`, for anything else: 2.5, NaN, True, text.
     """
     found = _as_int(value)
     if found is None or not low <= found <= high:
-        raise _refused(name, value, f"a whole number from {low} to {high}")
+        raise _refused(name, value, f"a whole number from {low} to {high}", hint)
     return found
 
 
-def whole_number_or_none(name: str, value: object, low: int = 1, high: int = MOST_COUNT) -> int | None:
+def whole_number_or_none(
+    name: str, value: object, low: int = 1, high: int = MOST_COUNT, *, hint: str = ""
+) -> int | None:
     """The same of an option that may be left out."""
-    return None if value is None else whole_number(name, value, low, high)
+    return None if value is None else whole_number(name, value, low, high, hint=hint)
 
 
 def require_range(name: str, value: object, low: float, high: float) -> float:
@@ -104,12 +106,12 @@ def _as_float(value: object) -> float:
         return math.nan
 
 
-def _refused(name: str, value: object, expected: str) -> OptionInvalid:
+def _refused(name: str, value: object, expected: str, hint: str = "") -> OptionInvalid:
     try:
         shown = repr(value)
     except ValueError:  # thousands of digits: Python's own limit
         shown = "a number of thousands of digits"
     shown = shown if len(shown) <= 42 else f"{shown[:40]}..."
     return OptionInvalid(
-        f"{name}: {shown} is not {expected}", hint=f"give {expected}", option=name, value=shown
+        f"{name}: {shown} is not {expected}", hint=hint or f"give {expected}", option=name, value=shown
     )

@@ -32,6 +32,23 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         return Path(path)
 
 
+def is_file(path: Path) -> bool:
+    """Path.is_file(), but for a name that is too long or in a closed folder False, too."""
+    return _is(path, Path.is_file)
+
+
+def is_dir(path: Path) -> bool:
+    """Path.is_dir(), likewise."""
+    return _is(path, Path.is_dir)
+
+
+def _is(path: Path, kind: Callable[[Path], bool]) -> bool:
+    try:
+        return kind(path)
+    except OSError:
+        return False
+
+
 def hash_file(path: Path, on_bytes: Callable[[int], None] = lambda count: None) -> str:
     """SHA-256, in lower-case hexadecimal, a block at a time."""
     digest = hashlib.sha256()

@@ -96,9 +96,11 @@ class GenerationOptions:
     ignore_end: bool = False  # go on past the model's end token: for benchmarks
 
     def __post_init__(self) -> None:
-        for name, (least, most) in (("max_tokens", (1, 2**31 - 1)), ("top_logprobs", (0, 100))):
-            value = whole_number_or_none(name, getattr(self, name), least, most)
-            object.__setattr__(self, name, value)
+        hint = "leave it out, and the answer ends where the model ends it, or where the context is full"
+        limit = whole_number_or_none("max_tokens", self.max_tokens, 1, 2**31 - 1, hint=hint)
+        object.__setattr__(self, "max_tokens", limit)
+        count = whole_number_or_none("top_logprobs", self.top_logprobs, 0, 100)
+        object.__setattr__(self, "top_logprobs", count)
         for text in self.stop:
             require_text("stop", text)
         if len(self.stop) > 64 or any(not text or len(text) > 1024 for text in self.stop):

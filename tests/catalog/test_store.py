@@ -181,7 +181,7 @@ def test_store_that_cannot_be_written_names_the_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
-    monkeypatch.setenv("EDGE_RUNTIME_HOME", str(tmp_path / "file"))
+    monkeypatch.setenv("EDGE_RUNTIME_HOME", str(tmp_path / "file" / "below"))
     with pytest.raises(OptionInvalid, match="cannot write") as caught:
         store.require_room(store.model_folder("tiny"), 1)
     assert "EDGE_RUNTIME_HOME" in caught.value.hint

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...errors import ModelNotFound, ModelUnsupported
 from ...gguf.check import check_header
 from ...gguf.header import SPLIT_NAME, read_header
-from ...values.files import expanded
+from ...values.files import expanded, is_dir, is_file
 
 FileSet = tuple[Path, ...]  # one file, or all parts of a split set, in order
 
@@ -21,17 +21,17 @@ def gguf_sets(path: Path) -> list[FileSet]:
     Raises ModelNotFound when there is none.
     """
     path = expanded(path)
-    files = [path] if path.is_file() else files_like(path, ".gguf")
+    files = [path] if is_file(path) else files_like(path, ".gguf")
     return list(dict.fromkeys(map(_set_of, files)))
 
 
 def files_like(folder: Path, suffix: str) -> list[Path]:
     """All files below a folder with that ending, broken links too. Raises ModelNotFound without any."""
-    found = [p for p in _walk(folder) if p.suffix.lower() == suffix] if folder.is_dir() else []
+    found = [p for p in _walk(folder) if p.suffix.lower() == suffix] if is_dir(folder) else []
     if found:
         return sorted(found)
     kind = "GGUF" if suffix == ".gguf" else suffix
-    problem = f"holds no {kind} file" if folder.is_dir() else "does not exist"
+    problem = f"holds no {kind} file" if is_dir(folder) else "does not exist"
     raise ModelNotFound(
         f"{folder} {problem}", hint=f"give a {kind} file, or a folder with some", looked_in=[str(folder)]
     )
@@ -65,7 +65,7 @@ def _set_of(path: Path) -> FileSet:
 
 
 def _require_files(paths: Sequence[Path]) -> None:
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not is_file(path)]
     if not missing:
         return
     name = missing[0].name

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...device.folders import store_folder
 from ...errors import EdgeRuntimeError, ModelFileInvalid, ModelNotFound, StorageFull
-from ...values.files import BLOCK_BYTES, reading
+from ...values.files import BLOCK_BYTES, is_dir, is_file, reading
 from ...values.progress import QUIET, Progress
 from ..catalog import find_manifest, known_files, split_name
 from ..manifest import Manifest, ModelFile
@@ -75,7 +75,7 @@ def import_path(path: Path, name: str = "", progress: Progress = QUIET) -> Impor
             except StorageFull:
                 raise
             except EdgeRuntimeError as error:
-                if not path.is_dir():
+                if not is_dir(path):
                     raise
                 skipped.append(Skipped(paths[0], error))
     return ImportReport(tuple(imported), tuple(skipped))
@@ -83,9 +83,9 @@ def import_path(path: Path, name: str = "", progress: Progress = QUIET) -> Impor
 
 def find_copy(path: Path, file: ModelFile) -> Path:
     """The file for `file` at `path`, a file or a folder. Raises ModelNotFound."""
-    if path.is_file():
+    if is_file(path):
         return path
-    candidates = [found for found in files_like(path, Path(file.file_name).suffix) if found.is_file()]
+    candidates = [found for found in files_like(path, Path(file.file_name).suffix) if is_file(found)]
     for candidate in candidates:
         if candidate.name == file.file_name:
             return candidate

@@ -118,7 +118,7 @@ def _converse(args: argparse.Namespace) -> int:
         peaks = stack.enter_context(PeakSampler())
         history = None if args.no_history else stack.enter_context(_open_history())
         saved = _find_saved(history, args.resume) if history and args.resume else None
-        model = args.model or (saved.model if saved else model_name(args))
+        model = saved.model if saved and args.model is None else model_name(args)
         runtime = stack.enter_context(open_shown(args, model, screen))
         conversation = _make_conversation(args, keywords, runtime, model, history, saved)
         note_base_model(runtime, screen)

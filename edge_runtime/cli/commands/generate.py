@@ -36,7 +36,10 @@ def add_parser(commands: Any) -> None:
         "generate", help=text, description=sentence(text), usage="edge-runtime generate [OPTIONS] [PROMPT]"
     )
     parser.add_argument(
-        "prompt", nargs="?", metavar="PROMPT", help="text to answer (default: all of stdin, as UTF-8)"
+        "prompt",
+        nargs="?",
+        metavar="PROMPT",
+        help="text to answer; - for all of stdin (default: all of stdin, as UTF-8)",
     )
     parser.add_argument("--system", metavar="TEXT", help="system prompt (default: none)")
     parser.add_argument(

@@ -20,6 +20,7 @@ from ..options.shared_options import add_json_option, sentence
 from ..screen.errors import print_error
 from ..screen.exit_status import GOOD, exit_status_of
 from ..screen.progress_bar import ConsoleProgress
+from ..screen.streams import write_path
 from ..screen.table import Column, table_lines
 from . import SUMMARIES
 
@@ -114,7 +115,7 @@ def _path(args: argparse.Namespace) -> int:
         sha256 = record.sha256 if record and is_unchanged(path, record) else ""
         _print_json({"name": name, "path": str(path), "sha256": sha256})
     else:
-        print(path)
+        write_path(path)
     return GOOD
 
 
@@ -184,4 +185,4 @@ def _day(record: FileRecord | None) -> str:
 
 
 def _print_json(value: object) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=1))
+    print(json.dumps(value, indent=1))

@@ -119,7 +119,7 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
 
 
 def model_name(args: argparse.Namespace) -> str:
-    return str(args.model or DEFAULT_MODEL)
+    return DEFAULT_MODEL if args.model is None else str(args.model)
 
 
 def open_runtime(

@@ -17,12 +17,12 @@ _MOST_FILE_BYTES = 1_000_000
 
 
 def read_prompt(argument: str | None) -> str:
-    """The argument, or all of stdin, as UTF-8 without one trailing newline.
+    """The argument, or all of stdin without one or for `-`, as UTF-8 without one trailing newline.
 
     Raises OptionInvalid: not UTF-8 (with the offset of the first wrong byte), empty,
     or larger than MOST_PROMPT_BYTES.
     """
-    if argument is not None:
+    if argument is not None and argument != "-":
         # Undecodable bytes of the command line are inside `argument` as lone surrogates.
         raw, source = os.fsencode(argument), "the prompt"
     else:
@@ -39,8 +39,6 @@ def read_prompt(argument: str | None) -> str:
 
 
 def _read_stdin() -> bytes:
-    if sys.stdin is None:  # closed by whoever started us
-        return b""
     if sys.stdin.isatty():
         print("Write the prompt; Ctrl-D on an empty line ends it.", file=sys.stderr)
     return sys.stdin.buffer.read(MOST_PROMPT_BYTES + 1)

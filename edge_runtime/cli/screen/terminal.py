@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from typing import TextIO
 
 from ...values.display_text import clean, one_line, padded, text_columns
+from .streams import replace_unknown
 
 try:
     import termios
@@ -100,9 +101,10 @@ class Screen:
         self._ends_line = True
         if isinstance(self.out, TextIOWrapper):
             if self.is_terminal:
-                self.out.reconfigure(errors="replace")  # a Latin-1 terminal and an emoji
+                replace_unknown(self.out)  # a Latin-1 terminal and an emoji
             else:
                 self.out.reconfigure(encoding="utf-8", newline="\n")
+                replace_unknown(self.out)
 
     def show(self, piece: str) -> None:
         """A piece of an answer, seen at once."""
@@ -218,8 +220,8 @@ def control_echo_off() -> Iterator[None]:
 
 
 def terminal_columns() -> int:
-    """80 when the terminal does not say, at least 20."""
-    return max(shutil.get_terminal_size().columns, 20)
+    """80 when the terminal does not say, at least 20, and at most 1000: COLUMNS may say anything."""
+    return min(max(shutil.get_terminal_size().columns, 20), 1000)
 
 
 def can_style() -> bool:
