@@ -15,7 +15,7 @@ def run() -> int:
     is_ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # else it is ignored on purpose
     if is_ours:
         signal.signal(signal.SIGINT, _leave)
-    from .cli.main import main
+    from .cli.command_line import main
 
     try:
         if is_ours:

@@ -9,7 +9,7 @@ import pytest
 from support.places import ROOT
 
 import edge_runtime
-from edge_runtime.cli.main import build_parser
+from edge_runtime.cli.command_line import build_parser
 
 DOCUMENTS = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 _PATH = re.compile(r"`((?:edge_runtime|tools|scripts|tests|docs|models)/[\w./-]*)`")

@@ -23,7 +23,7 @@ from edge_runtime.bench.plan_check import (
     measure,
     task_of,
 )
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.cli.screen.plan_report import measured_lines
 from edge_runtime.errors import ChildUnavailable, EngineUnavailable, MemoryBudgetExceeded, ModelNotFound
 from edge_runtime.gguf.types import GgmlType

@@ -11,7 +11,7 @@ import pytest
 from support.scripted_backend import Device
 
 from edge_runtime.assistant.history import History, history_path
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.memory import MemoryChoices, MemoryPlan
 
 

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from support.command_lines import Case, cases, commands, write_files
 
-from edge_runtime.cli import main as cli
+from edge_runtime.cli import command_line as cli
 from edge_runtime.cli.screen import exit_status
 from edge_runtime.device.folders import store_folder_or_none
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support.scripted_backend import TEMPLATE, Device
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import BackendFailed, ModelNotFound
 from edge_runtime.memory import LoadOptions, MemoryChoices, MemoryPlan
 from edge_runtime.runtime.runtime import Runtime

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from edge_runtime.cli.command_line import build_parser, main
 from edge_runtime.cli.commands import SUMMARIES
-from edge_runtime.cli.main import build_parser, main
 
 Parsers = dict[str, argparse.ArgumentParser]
 # Here an option has another meaning than elsewhere, and says so.
@@ -105,14 +105,14 @@ def test_help_fits_80_columns(commands: Parsers, monkeypatch: pytest.MonkeyPatch
 
 def test_the_help_of_all_commands_imports_none_of_them() -> None:
     code = (
-        "import sys\nfrom edge_runtime.cli.main import main\n"
+        "import sys\nfrom edge_runtime.cli.command_line import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
         "names = [name for name in sys.modules if name.startswith('edge_runtime.')]\n"
         "print(sorted(name for name in [*names, 'numpy'] if name in sys.modules), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = ast.literal_eval(done.stderr)
-    assert "edge_runtime.cli.main" in loaded
+    assert "edge_runtime.cli.command_line" in loaded
     folders = {name.split(".")[1] for name in loaded if "." in name}
     assert folders <= {"cli", "errors", "values"} and "numpy" not in loaded
     assert [name for name in loaded if name.startswith("edge_runtime.cli.commands.")] == []

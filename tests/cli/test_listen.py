@@ -17,7 +17,7 @@ from support.places import SUPPORT
 from support.scripted_backend import Device
 from support.tone_speech import RATE_HZ, ToneRecognizer, known_words, pcm, saying, tone_speech, write_saying
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.cli.screen.exit_status import AUDIO, CANCELLED, GOOD
 from edge_runtime.speech.recognition.recognizer import Recognition
 from edge_runtime.speech.runtime import SpeechRuntime

@@ -15,7 +15,7 @@ from support.builders import gguf_bytes
 from edge_runtime.catalog import store
 from edge_runtime.catalog.pulling.local import import_path
 from edge_runtime.catalog.pulling.pull import pull
-from edge_runtime.cli import main as cli
+from edge_runtime.cli import command_line as cli
 from edge_runtime.cli.screen import progress_bar
 from edge_runtime.cli.screen.progress_bar import ConsoleProgress
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_runtime.cli.main import build_parser
+from edge_runtime.cli.command_line import build_parser
 from scripts.structure import module_files
 
 _BACKTICKED = re.compile(r"`edge-runtime( [^`]*)?`")

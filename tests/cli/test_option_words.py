@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from support.places import ROOT
 
-from edge_runtime.cli.main import build_parser, main
+from edge_runtime.cli.command_line import build_parser, main
 from edge_runtime.cli.screen.option_words import OPTION_OF, option_words
 from edge_runtime.errors import OptionInvalid
 from edge_runtime.runtime.runtime import Runtime

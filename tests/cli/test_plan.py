@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from support.builders import tiny_gemma3_gguf
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 
 Capture = pytest.CaptureFixture[str]
 

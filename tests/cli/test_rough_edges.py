@@ -15,7 +15,7 @@ import pytest
 from support.builders import tiny_llama_gguf
 from support.places import ROOT
 
-from edge_runtime.cli import main as cli
+from edge_runtime.cli import command_line as cli
 from edge_runtime.device import folders
 from edge_runtime.errors import OptionInvalid
 
@@ -253,7 +253,9 @@ def test_a_fault_is_one_line_unless_its_traceback_was_asked_for(
 
 
 @posix
-@pytest.mark.parametrize("module", ["edge_runtime.cli.main", "edge_runtime.cli.commands.generate", "numpy"])
+@pytest.mark.parametrize(
+    "module", ["edge_runtime.cli.command_line", "edge_runtime.cli.commands.generate", "numpy"]
+)
 def test_ctrl_c_during_imports_is_status_130(module: str, tmp_path: Path) -> None:
     code = f"""
 import sys, time

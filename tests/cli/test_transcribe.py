@@ -12,7 +12,7 @@ import srt
 from support.sounds import wav_bytes
 from support.tone_speech import pcm, tone_speech, write_saying
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.cli.screen.exit_status import AUDIO, GOOD, MODEL, USAGE
 from edge_runtime.speech.runtime import SpeechRuntime
 

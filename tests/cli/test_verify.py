@@ -16,7 +16,7 @@ from support.gguf_files import write_split_set
 from edge_runtime.catalog import store
 from edge_runtime.catalog.pulling.local import import_path
 from edge_runtime.catalog.pulling.pull import pull
-from edge_runtime.cli import main as cli
+from edge_runtime.cli import command_line as cli
 
 
 @pytest.fixture

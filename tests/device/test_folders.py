@@ -12,7 +12,7 @@ from support.places import ROOT
 
 from edge_runtime.catalog import catalog
 from edge_runtime.catalog.store import stored_names
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.device import folders
 from edge_runtime.errors import OptionInvalid
 

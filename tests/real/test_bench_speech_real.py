@@ -9,7 +9,7 @@ import pytest
 from support.clips import Clip
 from support.sounds import wav_bytes
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.speech.runtime import SpeechRuntime
 from edge_runtime.speech.vad import SileroModel
 from edge_runtime.speech.whisper import open_recognizer

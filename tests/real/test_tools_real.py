@@ -12,7 +12,7 @@ from edge_tools.inspect import inspect_model
 from edge_tools.tensor_classes import TensorClass
 from edge_tools.verify import verify_model
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.gguf.header import read_header
 
 DOWN = "blk.29.ffn_down.weight"

@@ -13,7 +13,7 @@ import webvtt
 from support.clips import Clip, word_error_rate
 from support.sounds import wav_bytes
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.speech.runtime import SpeechRuntime
 from edge_runtime.speech.vad import SileroModel
 from edge_runtime.speech.whisper import open_recognizer

@@ -18,7 +18,7 @@ from edge_runtime.backends.guard.probe import guard_file, guard_model, probe_res
 from edge_runtime.backends.llama.library import listening_to_log
 from edge_runtime.backends.llama.quantizer import QuantizeTask, TypeQuestion, planned_types, run_quantizer
 from edge_runtime.catalog.pulling.pull import pull
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.device.folders import store_folder
 from edge_runtime.errors import ConversionError, ModelDownloadFailed
 from edge_runtime.gguf.types import GgmlType

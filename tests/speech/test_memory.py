@@ -9,7 +9,7 @@ import pytest
 from support import tiny_whisper
 from support.memory_models import body, header, option
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import ModelNotFound
 from edge_runtime.memory import Held, MemoryPart, PartKind, faster_whisper_parts, plan_memory, speech_parts
 from edge_runtime.runtime.runtime import Runtime

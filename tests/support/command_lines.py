@@ -13,7 +13,7 @@ from support.builders import gguf_bytes, tiny_llama_gguf
 from support.sounds import sine, wav_bytes
 from support.tiny_checkpoint import write_llama
 
-from edge_runtime.cli.main import build_parser
+from edge_runtime.cli.command_line import build_parser
 
 ENCODINGS = ("utf-8", "ascii", "latin-1", "cp1252", "cp437", "cp932")
 FILES = (

@@ -11,7 +11,7 @@ import numpy as np
 from support.fake_portaudio import FakeDevice, FakePortAudio, Sound
 from support.tone_speech import RATE_HZ, saying, tone_speech
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.speech.runtime import SpeechRuntime
 
 if __name__ == "__main__":

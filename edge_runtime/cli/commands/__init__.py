@@ -1,6 +1,6 @@
 """The commands, one module each: add_parser() declares it, run() does it.
 
-Modules are imported by name from `cli/main.py`.
+Modules are imported by name from `cli/command_line.py`.
 Imports `cli/screen`, `cli/options` and everything below `cli`.
 """
 

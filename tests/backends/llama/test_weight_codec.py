@@ -121,7 +121,7 @@ def test_without_llama_cpp_the_error_names_the_set_up(tmp_path: Path) -> None:
     """In a process of its own: this one has loaded it."""
     code = (
         "import sys; sys.modules['llama_cpp'] = None\n"
-        "from edge_runtime.cli.main import main\nsys.exit(main(sys.argv[1:]))"
+        "from edge_runtime.cli.command_line import main\nsys.exit(main(sys.argv[1:]))"
     )
     (tmp_path / "a.gguf").write_bytes(b"GGUF")
     command = [sys.executable, "-c", code, "diff", "a.gguf", "a.gguf"]

@@ -19,7 +19,7 @@ from edge_runtime.bench.pictures.picture_file import check_picture
 from edge_runtime.bench.pictures.plan_canvas import draw_plan
 from edge_runtime.bench.pictures.plan_picture import Segment, grouped, label_levels, picture_of
 from edge_runtime.bench.plan_check import Found, compare, task_of
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import OptionInvalid, StorageFull
 from edge_runtime.memory import Held, LoadOptions, plan_memory
 from edge_runtime.values.units import ByteUnits

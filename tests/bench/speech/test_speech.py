@@ -20,8 +20,8 @@ from edge_runtime.bench.speech import (
     require_scoring,
     summarize,
 )
+from edge_runtime.cli.command_line import build_parser, main
 from edge_runtime.cli.commands.bench_speech import speech_lines
-from edge_runtime.cli.main import build_parser, main
 from edge_runtime.errors import EngineUnavailable, OptionInvalid
 from edge_runtime.speech.listening import ListenStats
 

@@ -20,7 +20,7 @@ from edge_runtime.catalog.pulling import download
 from edge_runtime.catalog.pulling.converted import CONVERTERS, Converter
 from edge_runtime.catalog.pulling.pull import pull
 from edge_runtime.catalog.store import FileState
-from edge_runtime.cli import main as cli
+from edge_runtime.cli import command_line as cli
 from edge_runtime.errors import (
     ConversionError,
     EngineUnavailable,

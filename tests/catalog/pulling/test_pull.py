@@ -122,7 +122,7 @@ def test_disk_that_fills_up_on_the_way_keeps_the_part(
 
 _PULL = """
 import sys
-from edge_runtime.cli import main as cli
+from edge_runtime.cli import command_line as cli
 
 sys.exit(cli.main(["models", "pull", "tiny"]))
 """

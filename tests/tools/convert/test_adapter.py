@@ -30,7 +30,7 @@ from support.tiny_checkpoint import (
     write_adapter,
 )
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.cli.screen.exit_status import GOOD, USAGE
 from edge_runtime.errors import ConversionError, EdgeRuntimeError, ModelNotFound, OptionInvalid
 from edge_runtime.gguf.header import GgufHeader, read_header

@@ -32,7 +32,7 @@ from support.tiny_checkpoint import (
     write_zeros,
 )
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import ConversionError
 from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import read_header

@@ -26,7 +26,7 @@ from support.tiny_checkpoint import (
     write_zeros,
 )
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.cli.screen.exit_status import CANCELLED, MODEL
 from edge_runtime.errors import ConversionError, OptionInvalid, StorageFull
 from edge_runtime.values.progress import Advance, QuietProgress

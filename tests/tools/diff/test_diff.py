@@ -17,7 +17,7 @@ from edge_tools.synth.blocks import random_blocks
 from numpy.typing import NDArray
 from support.builders import RawTensor, Typed, gguf_bytes, tiny_llama_gguf
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import ModelUnsupported
 from edge_runtime.gguf.types import GgmlType
 

@@ -18,7 +18,7 @@ from edge_runtime.backends.llama import ggml_tensor
 from edge_runtime.backends.llama.activations import MatrixInput, MatrixInputs
 from edge_runtime.backends.llama.evaluation import open_evaluator
 from edge_runtime.backends.llama.vocabulary import open_vocabulary
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import (
     BackendFailed,
     EdgeRuntimeError,

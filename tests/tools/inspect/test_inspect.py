@@ -12,7 +12,7 @@ from edge_tools.synth import Quantizations, scaled, shape_named, write_model
 from edge_tools.tensor_classes import TensorClass, tensor_class
 from support.builders import RawTensor, Typed, gguf_bytes, tiny_llama_gguf
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.gguf.types import GgmlType, TensorInfo
 
 Capture = pytest.CaptureFixture[str]

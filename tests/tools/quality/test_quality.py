@@ -23,7 +23,7 @@ from support.numpy_llama import NumpyLlama
 
 from edge_runtime.backends.llama.evaluation import even_parts, most_step_tokens
 from edge_runtime.backends.llama.vocabulary import open_vocabulary
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.device.folders import cache_folder
 from edge_runtime.errors import BackendFailed, ModelUnsupported, OptionInvalid, StorageFull
 from edge_runtime.values.progress import Advance, QuietProgress

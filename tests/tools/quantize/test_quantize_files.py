@@ -24,7 +24,7 @@ from support.quantized_models import (
     write_tiny,
 )
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import ModelUnsupported, OptionInvalid
 from edge_runtime.gguf.header import GgufHeader, read_header
 

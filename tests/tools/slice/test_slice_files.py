@@ -18,7 +18,7 @@ from edge_tools.synth import Quantizations
 from support.builders import tiny_llama_gguf
 from support.slice_models import E2B_LAYERS, Arrays, Capture, assert_same, gemma_3n, right_slices, weights
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import EdgeRuntimeError, ModelFileInvalid, OptionInvalid, StorageFull
 from edge_runtime.gguf.header import read_header
 from edge_runtime.gguf.types import GgmlType

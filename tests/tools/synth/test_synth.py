@@ -26,7 +26,7 @@ from edge_tools.synth import (
 from edge_tools.synth.blocks import WEIGHT_DEVIATION, RandomBlocks, random_blocks, type_for_rows
 from support.builders import tiny_llama_gguf
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import ModelNotFound, ModelUnsupported, OptionInvalid, StorageFull
 from edge_runtime.gguf.check import check_header
 from edge_runtime.gguf.header import read_header

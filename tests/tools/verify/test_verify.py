@@ -20,7 +20,7 @@ from support import tiny_model
 from support.builders import RawTensor, gguf_bytes, tiny_llama_gguf
 from support.model_files import overwrite, quantized, tensor
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import ModelFileInvalid
 from edge_runtime.gguf.header import GgufHeader, read_header
 from edge_runtime.gguf.types import GgmlType, TensorInfo

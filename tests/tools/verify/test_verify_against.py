@@ -13,7 +13,7 @@ from support import tiny_model
 from support.builders import RawTensor, gguf_bytes
 from support.model_files import copied, overwrite, quantized, tensor
 
-from edge_runtime.cli.main import main
+from edge_runtime.cli.command_line import main
 from edge_runtime.errors import OptionInvalid
 from edge_runtime.gguf.header import read_header
 from edge_runtime.gguf.types import GgmlType
