@@ -13,7 +13,7 @@ from build_engine import ROOT, build_wheel, engine_request, find_wheel, hold_fol
 from build_tools import SetUpError, require_build_tools
 
 VENV = ROOT / ".venv"
-STAMP = VENV / ".set-up"  # one line: the key, then the extra; setup.sh compares it
+STAMP = VENV / ".set-up"  # one line: the key, then the extras; setup.sh compares them
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -27,9 +27,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = build_parser().parse_args(argv)
     try:
         with hold_folder(ROOT, "another set-up of this folder is running; waiting for it"):
-            if not is_set_up(args.key, args.extra):
-                set_up(args.extra)
-                STAMP.write_text(f"{args.key} {args.extra}")
+            installed = installed_extras(args.key)
+            wanted = set(args.extra.split(","))
+            if not wanted <= installed and "dev" not in installed:
+                extras = ",".join(sorted(wanted | installed))
+                set_up(extras)
+                STAMP.write_text(f"{args.key} {extras}")
     except (SetUpError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -39,9 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def is_set_up(key: str, extra: str) -> bool:
-    """Asked again here, because another set-up may have ended while this one waited."""
-    return bool(key) and STAMP.is_file() and STAMP.read_text() in (f"{key} {extra}", f"{key} dev")
+def installed_extras(key: str) -> set[str]:
+    """What an earlier set-up of the same kind installed; they stay when more are asked for.
+
+    Asked again here, because another set-up may have ended while this one waited.
+    """
+    found, _, extras = (STAMP.read_text() if STAMP.is_file() else "").rpartition(" ")
+    return set(extras.split(",")) if key and found == key else set()
 
 
 def set_up(extra: str) -> None:

@@ -17,7 +17,14 @@ describe() {
 }
 key=$(describe | cksum)
 if [ -x "$root/.venv/bin/python" ] && [ -r "$root/.venv/.set-up" ]; then
-  case $(<"$root/.venv/.set-up") in "$key $extra" | "$key dev") exit 0 ;; esac # dev includes hub
+  installed=$(<"$root/.venv/.set-up") # the key, then the extras
+  if [ "${installed% *}" = "$key" ]; then
+    missing=
+    for name in ${extra//,/ }; do # dev includes all of them
+      case ",${installed##* }," in *",$name,"* | *,dev,*) ;; *) missing=$name ;; esac
+    done
+    if [ -z "$missing" ]; then exit 0; fi
+  fi
 fi
 
 set_up_with() { # the first of these that is new enough; a name may be a shim with nothing behind it

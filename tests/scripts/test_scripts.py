@@ -276,3 +276,25 @@ def test_ci_runs_every_check_and_hands_arguments_to_pytest(checkout: Path, quick
         "mypy",
         "python -m pytest -k one two",
     ]
+
+
+@pytest.mark.parametrize(
+    ("installed", "asked", "runs"),
+    [
+        ("hub", "hub", False),
+        ("hub,speech", "hub", False),
+        ("speech,hub", "hub,speech", False),
+        ("dev", "hub,plot", False),
+        ("hub", "hub,plot", True),
+        ("hub,speech-convert", "speech", True),
+    ],
+)
+def test_a_set_up_with_more_extras_is_enough(
+    checkout: Path, quick: Path, installed: str, asked: str, runs: bool
+) -> None:
+    run_script(checkout / "scripts/setup.sh", "hub", path=quick)  # writes the stamp of this checkout
+    stamp = checkout / ".venv" / ".set-up"
+    key = stamp.read_text().rpartition(" ")[0]
+    stamp.write_text(f"{key} {installed}")
+    run_script(checkout / "scripts/setup.sh", asked, path=quick)
+    assert (stamp.read_text() != f"{key} {installed}") is runs

@@ -45,7 +45,7 @@ def _unexpected(error: Exception) -> tuple[str, str, int]:
         status = USAGE if error.errno in _OF_PATHS else ENGINE
         return text, "check the path and its permissions; --debug shows where it happened", status
     text = f"this is a fault in edge_runtime: {type(error).__name__}: {str(error)[:300]}"
-    return text, "run the command again as `edge-runtime --debug ...`, and report what it prints", ENGINE
+    return text, "run it again with --debug before the command, and report what it prints", ENGINE
 
 
 def _has_working_folder() -> bool:
