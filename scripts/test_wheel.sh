@@ -34,4 +34,6 @@ export EDGE_RUNTIME_HOME=$scratch/home
 from support.tiny_checkpoint import write_llama; write_llama(Path(sys.argv[1]))' "$scratch/checkpoint"
 "$scratch/venv/bin/edge-runtime" convert "$scratch/checkpoint" -o "$scratch/model.gguf"
 "$scratch/venv/bin/edge-runtime" inspect "$scratch/model.gguf" >/dev/null
-"$clean" -m pytest -q -p no:cacheprovider "$@" tests/cli
+# test_named_commands reads the sources of the checkout; the fuzzer would only run a second time.
+"$clean" -m pytest -q -p no:cacheprovider --ignore tests/cli/test_named_commands.py \
+  --ignore tests/cli/test_fuzz.py "$@" tests/cli
