@@ -82,6 +82,8 @@ def test_a_name_that_is_no_utf_8_is_told_and_its_json_is_json(tmp_path: Path) ->
         assert (shown.returncode, shown.stdout.startswith("caf?.gguf")) == (0, True)
     found = json.loads(edge("inspect", "--json", "caf\udce9.gguf", cwd=tmp_path).stdout)
     assert os.fsencode(found["path"]).endswith(b"caf\xe9.gguf")
+    answered = edge("generate", "--raw", "--max-tokens", "2", "hi", "--model", "caf\udce9.gguf", cwd=tmp_path)
+    assert answered.returncode == 0, answered.stderr
     missing = edge("inspect", "th\udce9.gguf", cwd=tmp_path)
     assert missing.returncode == 3
     assert "th\\xe9.gguf does not exist" in missing.stderr

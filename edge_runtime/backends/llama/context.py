@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,7 @@ class LlamaContext:
         """Write a sequence's cache and tokens to `path`; returns bytes written."""
         array = (ctypes.c_int32 * len(tokens))(*tokens)
         written = int(
-            self._c.llama_state_seq_save_file(self.pointer, str(path).encode(), sequence, array, len(tokens))
+            self._c.llama_state_seq_save_file(self.pointer, os.fsencode(path), sequence, array, len(tokens))
         )
         if written == 0:
             raise HistoryUnavailable(f"{path}: the conversation's state could not be written")
@@ -196,7 +197,7 @@ class LlamaContext:
         count = ctypes.c_size_t()
         self._c.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         read = self._c.llama_state_seq_load_file(
-            self.pointer, str(path).encode(), sequence, tokens, room_tokens, ctypes.byref(count)
+            self.pointer, os.fsencode(path), sequence, tokens, room_tokens, ctypes.byref(count)
         )
         if read == 0:
             self._c.llama_memory_seq_rm(self._memory, sequence, -1, -1)

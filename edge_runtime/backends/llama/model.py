@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -69,7 +70,7 @@ class LlamaModel:
         if progress is not None:
             params.progress_callback = self._c.llama_progress_callback(lambda part, _user: progress(part))
         with _loading:
-            self.pointer = self._c.llama_model_load_from_file(str(path).encode(), params)
+            self.pointer = self._c.llama_model_load_from_file(os.fsencode(path), params)
         if not self.pointer:
             raise ModelLoadFailed(
                 f"{path}: llama.cpp could not load it",
