@@ -99,8 +99,7 @@ def _run_here(case: Case, folder: Path) -> tuple[int, str]:
     out, err = _stream(case.stdout, case.encoding), _stream(case.stderr, case.encoding)
     given_in = None if case.stdin is None else io.TextIOWrapper(io.BytesIO(case.stdin), encoding="utf-8")
     streams = mock.patch.multiple(sys, stdin=given_in, stdout=out, stderr=err, __stderr__=err)
-    modules = mock.patch.dict(sys.modules, {"sounddevice": None})  # no microphone is ever opened
-    with streams, modules, _environment(case, folder), _limits():
+    with streams, _no_microphone(), _environment(case, folder), _limits():
         try:
             status = cli.main(case.arguments)
         except SystemExit as error:  # of argparse
@@ -110,6 +109,20 @@ def _run_here(case: Case, folder: Path) -> tuple[int, str]:
             with contextlib.suppress(OSError):  # of /dev/full, which is closed all the same
                 stream.close()
     return status, told
+
+
+@contextmanager
+def _no_microphone() -> Iterator[None]:
+    """Without patch.dict(), which would unload what a command has loaded: not every library takes that."""
+    loaded = sys.modules.get("sounddevice")
+    sys.modules["sounddevice"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if loaded is None:
+            del sys.modules["sounddevice"]
+        else:
+            sys.modules["sounddevice"] = loaded
 
 
 def _stream(kind: str, encoding: str) -> io.TextIOWrapper | None:
